@@ -1,0 +1,1 @@
+"""Train, export, quantise and check the models that ShelfSight ships."""
