@@ -1,0 +1,3 @@
+//! The `shelfsight` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Catalogue to pack: read, embed, train, assemble, check.

@@ -1,0 +1,1 @@
+//! Where the products are: a class-agnostic detector and non-maximum suppression.

@@ -1,0 +1,1 @@
+//! Pictures and words to unit vectors in one space.

@@ -1,0 +1,1 @@
+//! Retrieval metrics: recall@k, MAR@k, mAP, latency.

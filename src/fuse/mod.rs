@@ -1,0 +1,1 @@
+//! Evidence to one calibrated score: looks, words, barcode.

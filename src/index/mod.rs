@@ -1,0 +1,1 @@
+//! Codes to nearest rows: lists, top-k, filters, tombstones.

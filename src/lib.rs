@@ -1,0 +1,28 @@
+//! ShelfSight names every product a camera sees, with no network.
+//!
+//! A query flows `Frame → preprocess → detect → crop → encode → search → fuse → Match`; a pack is built
+//! `catalogue → embed → train quantizer → encode codes → write → reopen and check`. Each stage is a module
+//! and can be called alone; [`engine`] is the only place that knows them all.
+
+pub mod embedding;
+pub mod frame;
+pub mod geometry;
+
+pub mod detect;
+pub mod encode;
+pub mod fuse;
+pub mod index;
+pub mod kernels;
+pub mod pack;
+pub mod preprocess;
+pub mod quant;
+pub mod runtime;
+
+#[cfg(feature = "build")]
+pub mod build;
+#[cfg(feature = "build")]
+pub mod eval;
+
+pub use embedding::Embedding;
+pub use frame::{Frame, Rotation};
+pub use geometry::Rect;

@@ -1,0 +1,1 @@
+//! One file, memory-mapped: bytes in, views out. Knows no quantizer maths.
