@@ -1,1 +1,3 @@
 //! Retrieval metrics: recall@k, MAR@k, mAP, latency.
+
+pub mod metrics;

@@ -1,1 +1,9 @@
 //! Evidence to one calibrated score: looks, words, barcode.
+
+#[cfg(feature = "barcode")]
+pub mod barcode;
+pub mod gtin;
+
+#[cfg(feature = "barcode")]
+pub use barcode::{Barcode, BarcodeOptions, read_barcodes};
+pub use gtin::{Gtin, GtinError};
