@@ -1,0 +1,257 @@
+//! Writing a pack: sections stream to a file beside the target, which replaces it only when whole.
+
+use super::error::WritePackError;
+use super::format::{
+    BLOCK_LEN, HEADER_LEN, Header, MAX_SECTIONS, SectionId, SectionInfo, SectionKind, VERSION, aligned,
+};
+use super::meta::PackMeta;
+use super::reader::{OpenOptions, Pack};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Lays a pack out on anything that can be written and sought.
+#[derive(Debug)]
+struct Assembler<W> {
+    out: W,
+    end: u64,
+    sections: Vec<SectionInfo>,
+    sums: Vec<u32>,
+}
+
+enum AssembleError {
+    Io(io::Error),
+    Other(WritePackError),
+}
+
+impl From<io::Error> for AssembleError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl<W: Write + Seek> Assembler<W> {
+    fn new(mut out: W) -> io::Result<Self> {
+        out.write_all(&[0; HEADER_LEN])?;
+        Ok(Self { out, end: HEADER_LEN as u64, sections: Vec::new(), sums: Vec::new() })
+    }
+
+    /// Zeros up to the next multiple of 64.
+    fn pad(&mut self) -> Result<u64, AssembleError> {
+        let too_large = AssembleError::Other(WritePackError::TooLarge { what: "2^64 bytes" });
+        let start = aligned(self.end).ok_or(too_large)?;
+        io::copy(&mut io::Read::take(io::repeat(0), start - self.end), &mut self.out)?;
+        Ok(start)
+    }
+
+    fn section(&mut self, id: SectionId, required: bool, bytes: &[u8]) -> Result<(), AssembleError> {
+        let refuse = |e| Err(AssembleError::Other(e));
+        if self.sections.iter().any(|s| s.id == id) {
+            return refuse(WritePackError::Duplicate { id });
+        }
+        if self.sections.len() >= MAX_SECTIONS as usize {
+            return refuse(WritePackError::TooLarge { what: "256 sections" });
+        }
+        if u32::try_from(self.sums.len() + bytes.len().div_ceil(BLOCK_LEN)).is_err() {
+            return refuse(WritePackError::TooLarge { what: "2^32 blocks" });
+        }
+        let first_block = self.sums.len() as u32;
+        let offset = self.pad()?;
+        self.out.write_all(bytes)?;
+        let len = bytes.len() as u64;
+        self.sums.extend(bytes.chunks(BLOCK_LEN).map(crc32fast::hash));
+        self.sections.push(SectionInfo { id, required, offset, len, first_block });
+        self.end = offset + len;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<W, AssembleError> {
+        let table_offset = self.pad()?;
+        let mut table: Vec<u8> = self.sections.iter().flat_map(SectionInfo::encode).collect();
+        table.extend(self.sums.iter().flat_map(|s| s.to_le_bytes()));
+        self.out.write_all(&table)?;
+        let header = Header {
+            version: VERSION,
+            min_reader: VERSION,
+            flags: 0,
+            file_len: table_offset + table.len() as u64,
+            table_offset,
+            section_count: self.sections.len() as u32,
+            block_count: self.sums.len() as u32,
+            table_crc: crc32fast::hash(&table),
+        };
+        self.out.seek(SeekFrom::Start(0))?;
+        self.out.write_all(&header.encode())?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+/// Writes one pack file. Dropped before [`finish`](Self::finish), it leaves nothing behind.
+///
+/// Sections go to a temporary file beside the target (`.NAME.PID-N.tmp`), which is flushed to disk, opened and
+/// checked, and only then renamed over the target; the folder is flushed last. Readers that have the old pack open keep it.
+#[derive(Debug)]
+pub struct PackWriter {
+    target: PathBuf,
+    temporary: TemporaryFile,
+    assembler: Assembler<BufWriter<File>>,
+}
+
+impl PackWriter {
+    /// Begins a pack at `path`; a file already there stays as it is until the new pack is complete.
+    ///
+    /// # Errors
+    /// [`WritePackError`] if the folder cannot be written to or `path` is a folder.
+    pub fn create(path: &Path) -> Result<Self, WritePackError> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let not_a_file = || WritePackError::NotAFile { path: path.to_owned() };
+        let name = path.file_name().ok_or_else(not_a_file)?;
+        if path.is_dir() {
+            return Err(not_a_file());
+        }
+        let io = |source| WritePackError::Io { path: path.to_owned(), source };
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let temporary = path.with_file_name(hidden);
+        // create_new: never write into a file that someone else has.
+        let file = File::options().write(true).create_new(true).open(&temporary).map_err(io)?;
+        let temporary = TemporaryFile(Some(temporary));
+        let assembler = Assembler::new(BufWriter::with_capacity(1 << 18, file)).map_err(io)?;
+        Ok(Self { target: path.to_owned(), temporary, assembler })
+    }
+
+    /// Adds the meta section; its format version is set to the writer's.
+    ///
+    /// # Errors
+    /// [`WritePackError`]
+    pub fn meta(&mut self, meta: &PackMeta) -> Result<(), WritePackError> {
+        self.section(SectionKind::Meta, &meta_json(meta))
+    }
+
+    /// Adds a section. Sections lie in the order given.
+    ///
+    /// # Errors
+    /// [`WritePackError`] if the disk is full or the kind was given before.
+    pub fn section(&mut self, kind: SectionKind, bytes: &[u8]) -> Result<(), WritePackError> {
+        self.raw_section(kind.into(), kind.required(), bytes)
+    }
+
+    /// Adds a section of any number, for extensions. Readers that do not know it skip it unless `required`.
+    ///
+    /// # Errors
+    /// As [`section`](Self::section).
+    pub fn raw_section(&mut self, id: SectionId, required: bool, bytes: &[u8]) -> Result<(), WritePackError> {
+        self.assembler.section(id, required, bytes).map_err(|e| with_path(e, &self.target))
+    }
+
+    /// Completes the pack and puts it in place of what was there.
+    ///
+    /// # Errors
+    /// [`WritePackError`]; the old file is then untouched and the temporary one removed.
+    pub fn finish(mut self) -> Result<(), WritePackError> {
+        let target = self.target;
+        let io = |source| WritePackError::Io { path: target.clone(), source };
+        let out = self.assembler.finish().map_err(|e| with_path(e, &target))?;
+        let file = out.into_inner().map_err(|e| io(e.into_error()))?;
+        file.sync_all().map_err(io)?;
+        drop(file);
+        let Some(temporary) = self.temporary.0.as_deref() else { return Ok(()) };
+        let options = OpenOptions { max_bytes: u64::MAX, verify: false };
+        Pack::open(temporary, &options).map_err(|e| WritePackError::Invalid(Box::new(e)))?;
+        fs::rename(temporary, &target).map_err(io)?;
+        self.temporary.0 = None;
+        sync_folder(&target).map_err(io)
+    }
+}
+
+/// Lays a pack out in memory.
+#[derive(Debug)]
+pub struct PackBuffer(Assembler<Cursor<Vec<u8>>>);
+
+impl PackBuffer {
+    /// No section yet.
+    ///
+    /// # Errors
+    /// None in practice; the type is that of [`PackWriter`].
+    pub fn new() -> Result<Self, WritePackError> {
+        let io = |source| WritePackError::Io { path: PathBuf::from("memory"), source };
+        Assembler::new(Cursor::new(Vec::new())).map(Self).map_err(io)
+    }
+
+    /// Adds the meta section; its format version is set to the writer's.
+    ///
+    /// # Errors
+    /// [`WritePackError::Duplicate`]
+    pub fn meta(&mut self, meta: &PackMeta) -> Result<(), WritePackError> {
+        self.section(SectionKind::Meta, &meta_json(meta))
+    }
+
+    /// Adds a section.
+    ///
+    /// # Errors
+    /// [`WritePackError::Duplicate`]
+    pub fn section(&mut self, kind: SectionKind, bytes: &[u8]) -> Result<(), WritePackError> {
+        self.raw_section(kind.into(), kind.required(), bytes)
+    }
+
+    /// Adds a section of any number.
+    ///
+    /// # Errors
+    /// [`WritePackError::Duplicate`]
+    pub fn raw_section(&mut self, id: SectionId, required: bool, bytes: &[u8]) -> Result<(), WritePackError> {
+        self.0.section(id, required, bytes).map_err(|e| with_path(e, Path::new("memory")))
+    }
+
+    /// The pack's bytes. Unlike [`PackWriter::finish`] it does not open them.
+    ///
+    /// # Errors
+    /// None in practice; the type is that of [`PackWriter`].
+    pub fn finish(self) -> Result<Vec<u8>, WritePackError> {
+        let out = self.0.finish().map_err(|e| with_path(e, Path::new("memory")))?;
+        Ok(out.into_inner())
+    }
+}
+
+fn meta_json(meta: &PackMeta) -> Vec<u8> {
+    // Strings, numbers and maps with string keys always serialise.
+    serde_json::to_vec_pretty(&PackMeta { format: VERSION, ..meta.clone() }).unwrap_or_default()
+}
+
+fn with_path(error: AssembleError, path: &Path) -> WritePackError {
+    match error {
+        AssembleError::Io(source) => WritePackError::Io { path: path.to_owned(), source },
+        AssembleError::Other(error) => error,
+    }
+}
+
+/// A rename is only sure to outlive a power cut once its folder is on disk.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(folder)?.sync_all() {
+        // Some network and FUSE file systems cannot sync a folder; the pack itself is in place.
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes the file when dropped, unless it was taken out.
+#[derive(Debug)]
+struct TemporaryFile(Option<PathBuf>);
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Nothing more can be done about a file that cannot be removed.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
