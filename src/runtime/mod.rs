@@ -1,1 +1,82 @@
 //! Neural networks behind one small trait, [`Model`]. Imports only `kernels`.
+//!
+//! The pipeline knows tensors and this trait and nothing of any engine, so its tests run on arithmetic fakes.
+//! `load_onnx` (feature `onnx`) reads an ONNX file through tract.
+
+#[cfg(feature = "onnx")]
+mod onnx;
+mod tensor;
+
+pub use tensor::{Kind, Tensor, TensorError};
+
+#[cfg(feature = "onnx")]
+pub use onnx::{LoadModelError, LoadOptions, load_onnx};
+
+/// A network ready to run; one may be used from several threads at once.
+pub trait Model: Send + Sync {
+    /// Names of the inputs.
+    fn input_names(&self) -> &[String];
+
+    /// Names of the outputs, in the order in which [`run`](Self::run) returns them.
+    fn output_names(&self) -> &[String];
+
+    /// What the network declares about an input; `None` if it says nothing (or has no such input).
+    fn port(&self, _input: &str) -> Option<&Port> {
+        None
+    }
+
+    /// Runs the network once.
+    ///
+    /// # Errors
+    /// [`RunError`] if inputs are missing, unknown or of the wrong shape, or the engine fails.
+    fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>, RunError>;
+}
+
+/// A declared input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Element kind expected by [`Model::run`].
+    pub kind: Kind,
+    /// One entry an axis; `None` where the size is free.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// Why a network did not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// No such input.
+    #[error("the model has no input `{name}` (it has {known})")]
+    UnknownInput {
+        /// Name given.
+        name: String,
+        /// Names it has.
+        known: String,
+    },
+    /// An input was not given.
+    #[error("the model's input `{name}` is missing")]
+    MissingInput {
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of another kind or shape than the input takes.
+    #[error("the model's input `{name}` takes {expected}, not {found}")]
+    Input {
+        /// Its name.
+        name: String,
+        /// Kind and shape declared.
+        expected: String,
+        /// Kind and shape given.
+        found: String,
+    },
+    /// A tensor whose data does not fill its shape.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The engine failed.
+    #[error("the model did not run: {reason}")]
+    Failed {
+        /// What the engine said, in one line.
+        reason: String,
+    },
+}

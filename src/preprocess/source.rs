@@ -1,0 +1,115 @@
+//! Samples of one region of a frame, seen in place where the memory layout allows it and copied where it does not.
+
+use std::borrow::Cow;
+
+use fast_image_resize::images::{CroppedImage, Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::spec::Filter;
+use crate::frame::Plane;
+
+/// Whole pixels of a plane, inside it, `w` and `h` at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Region {
+    pub x: u32,
+    pub y: u32,
+    pub w: u32,
+    pub h: u32,
+}
+
+/// A part of a region with fractional borders, relative to its corner, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Window {
+    pub x: f64,
+    pub y: f64,
+    pub w: f64,
+    pub h: f64,
+}
+
+/// Interleaved samples: rows of `row` pixels, of which the region is `left..left + w`.
+pub(super) struct Samples<'a> {
+    bytes: Cow<'a, [u8]>,
+    row: u32,
+    left: u32,
+    w: u32,
+    h: u32,
+    channels: usize,
+}
+
+impl<'a> Samples<'a> {
+    /// `channels` neighbouring bytes a pixel. Nothing is copied if pixels touch, rows are a whole number of pixels
+    /// apart, and the last row has its padding. Four-byte pixels asked for three are seen as four.
+    pub fn of_plane(plane: &Plane<'a>, region: Region, channels: usize) -> Self {
+        let Plane { data, row_stride, pixel_stride } = *plane;
+        let seen = if channels == 3 && pixel_stride == 4 { 4 } else { channels };
+        let rows = region.y as usize * row_stride..(region.y + region.h) as usize * row_stride;
+        if pixel_stride == seen && row_stride.is_multiple_of(seen) && rows.end <= data.len() {
+            if let Ok(row) = u32::try_from(row_stride / seen) {
+                let bytes = Cow::Borrowed(&data[rows]);
+                return Self { bytes, row, left: region.x, w: region.w, h: region.h, channels: seen };
+            }
+        }
+        let mut bytes = Vec::with_capacity(region.w as usize * region.h as usize * channels);
+        for y in region.y..region.y + region.h {
+            let start = y as usize * row_stride + region.x as usize * pixel_stride;
+            if pixel_stride == channels {
+                bytes.extend_from_slice(&data[start..start + region.w as usize * channels]);
+            } else {
+                for x in 0..region.w as usize {
+                    let at = start + x * pixel_stride;
+                    bytes.extend_from_slice(&data[at..at + channels]);
+                }
+            }
+        }
+        Self::packed(bytes, region, channels)
+    }
+
+    /// Two one-byte planes of the same size, interleaved; always a copy.
+    pub fn of_pair(a: &Plane<'_>, b: &Plane<'_>, region: Region) -> Samples<'static> {
+        let mut bytes = Vec::with_capacity(region.w as usize * region.h as usize * 2);
+        for y in region.y..region.y + region.h {
+            let row = |p: &Plane<'_>| y as usize * p.row_stride + region.x as usize * p.pixel_stride;
+            let (a_row, b_row) = (&a.data[row(a)..], &b.data[row(b)..]);
+            let samples = a_row.iter().step_by(a.pixel_stride).zip(b_row.iter().step_by(b.pixel_stride));
+            bytes.extend(samples.take(region.w as usize).flat_map(|(&a, &b)| [a, b]));
+        }
+        Samples::packed(bytes, region, 2)
+    }
+
+    fn packed(bytes: Vec<u8>, region: Region, channels: usize) -> Samples<'static> {
+        Samples { bytes: Cow::Owned(bytes), row: region.w, left: 0, w: region.w, h: region.h, channels }
+    }
+
+    /// Bytes a pixel, 1 to 4.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// `window` resampled to `w × h` pixels, packed, `channels` bytes each. Pixels outside the region are never read.
+    ///
+    /// # Errors
+    /// What the resize refuses; none is known for a window inside the region.
+    pub fn resize(&self, window: Window, w: u32, h: u32, filter: Filter) -> Result<Vec<u8>, String> {
+        let pixel = match self.channels {
+            1 => PixelType::U8,
+            2 => PixelType::U8x2,
+            3 => PixelType::U8x3,
+            _ => PixelType::U8x4,
+        };
+        let filter = match filter {
+            Filter::Bilinear => FilterType::Bilinear,
+            Filter::Bicubic => FilterType::CatmullRom,
+            Filter::Lanczos3 => FilterType::Lanczos3,
+        };
+        let image = ImageRef::new(self.row, self.h, &self.bytes, pixel).map_err(|e| e.to_string())?;
+        let region =
+            CroppedImage::new(&image, self.left, 0, self.w, self.h).map_err(|e| e.to_string())?;
+        let mut out = Image::new(w, h, pixel);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(filter))
+            .crop(window.x, window.y, window.w, window.h)
+            .use_alpha(false);
+        Resizer::new().resize(&region, &mut out, &options).map_err(|e| e.to_string())?;
+        Ok(out.into_vec())
+    }
+}
