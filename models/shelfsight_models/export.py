@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import torch
 from onnx import helper, numpy_helper
 from torch import nn
@@ -28,7 +31,8 @@ def export_onnx(
     options = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch ≥ 2.5
         options["dynamo"] = False
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracer and constant-folding chatter
         torch.onnx.export(
             model,
             inputs,
@@ -40,9 +44,24 @@ def export_onnx(
             do_constant_folding=True,
             **options,
         )
-    graph = tidy(onnx.load(str(path)))
+    graph = tidy(_fold_constants(path))
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))
+
+
+def _fold_constants(path: Path) -> onnx.ModelProto:
+    """ONNX Runtime's basic, still standard-operator optimisation: folds what the exporter left as arithmetic."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        options.log_severity_level = 3
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = onnx.load(options.optimized_model_filepath)
+    opset = next(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    del model.opset_import[:]
+    model.opset_import.append(helper.make_opsetid("", opset))
+    return model
 
 
 def tidy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -1,7 +1,6 @@
 """The two encoders as torch modules.
 
-The image encoder is EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding) with batch
-normalisation frozen into a gain and a bias per channel: with statistics fixed there is nothing to gather from a
+The image encoder is EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding) with batch normalisation frozen into a gain and a bias per channel: with statistics fixed there is nothing to gather from a
 batch, so batches may be small, unseen products cannot shift them, and a training step is a third cheaper.
 """
 
@@ -25,6 +24,11 @@ LITE0_STAGES = (
 )
 # A net of the same shape, small enough for tests.
 TINY_STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 12, 2), (5, 2, 2, 16, 1))
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows scaled to length 1, in the two operators that every ONNX reader has (ReduceL2, Div)."""
+    return x / (torch.linalg.norm(x, dim=1, keepdim=True) + 1e-12)
 
 
 class Conv(nn.Module):
@@ -101,7 +105,7 @@ class Backbone(nn.Module):
         """Everything after `front`, pooled."""
         for block in self.blocks[cut:]:
             x = block(x)
-        return self.head(x).mean((2, 3))
+        return torch.flatten(F.adaptive_avg_pool2d(self.head(x), 1), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.back(self.front(x, 0), 0)
@@ -117,7 +121,7 @@ class ImageEncoder(nn.Module):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.projection(self.backbone(x)), dim=1)
+        return unit(self.projection(self.backbone(x)))
 
     def fold(self) -> None:
         """Folds every gain into its weight, for export."""
