@@ -1,0 +1,340 @@
+//! Training and encoding an index; small catalogues get smaller codebooks, or none.
+
+use super::IndexKind;
+use super::view::{Scales, header};
+use crate::kernels::{dot, f16};
+use crate::quant::{MAX_BYTES, MAX_DIM, Pq, PqParams, QUANTIZER_HEADER_LEN, Rq, RqParams, TrainError};
+use std::collections::BTreeMap;
+
+/// Beam of the residual quantizer's encoder.
+const BEAM: usize = 5;
+/// Rows a centroid must have on average; fewer would store the rows themselves as centroids.
+const ROWS_PER_CENTROID: usize = 4;
+/// Vectors encoded between two reports of progress.
+const ENCODE_STEP: usize = 1024;
+/// Share of `progress` that training takes.
+const TRAINING: f32 = 0.6;
+
+/// What to build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexParams {
+    /// How rows are stored.
+    pub kind: IndexKind,
+    /// Bytes a row, all in: code and scale. Flat rows ignore it.
+    pub bytes: usize,
+    /// Fixes every choice; the same input and seed give the same bytes on any number of threads.
+    pub seed: u64,
+}
+
+impl Default for IndexParams {
+    fn default() -> Self {
+        Self { kind: IndexKind::Flat, bytes: 64, seed: 1 }
+    }
+}
+
+/// An index as bytes for a pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuiltIndex {
+    /// Header and quantizer.
+    pub quantizer: Vec<u8>,
+    /// Rows, `[n, bytes_per_vector]`.
+    pub codes: Vec<u8>,
+    /// Bytes a row.
+    pub bytes_per_vector: usize,
+    /// The kind built, which is not the one asked for if `note` says so.
+    pub kind: IndexKind,
+    /// Parameters for the pack's meta section.
+    pub params: BTreeMap<String, String>,
+    /// Why kind or parameters are not those asked for.
+    pub note: Option<String>,
+}
+
+/// Why an index cannot be built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildIndexError {
+    /// No vectors, or not a whole number of them, or a dimension out of range.
+    #[error("{values} values are not one or more whole vectors of {dim} (1 to {MAX_DIM}) components")]
+    Shape {
+        /// Values given.
+        values: usize,
+        /// Components a vector.
+        dim: usize,
+    },
+    /// More rows than an index can have.
+    #[error("{rows} rows; an index has at most {}", u32::MAX)]
+    Rows {
+        /// Rows given.
+        rows: usize,
+    },
+    /// NaN, infinity or no direction.
+    #[error("vector {row} is zero or holds NaN or infinity; check the encoder's output")]
+    Vector {
+        /// The row.
+        row: usize,
+    },
+    /// Too few or many bytes a row.
+    #[error("{bytes} bytes a row; expected 2 to {}", MAX_BYTES + 1)]
+    Bytes {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// The quantizer refused.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// Builds an index of `vectors`, shape `[n, dim]`; rows are scaled to length 1. `progress` is told the share done.
+///
+/// Codebooks shrink below 256 centroids when there are few rows, and rows stay flat when codebook and codes
+/// together would not save a quarter of their size; `note` then says so.
+///
+/// # Errors
+/// [`BuildIndexError`]
+pub fn build(
+    params: &IndexParams,
+    vectors: &[f32],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+) -> Result<BuiltIndex, BuildIndexError> {
+    if dim == 0 || dim > MAX_DIM || vectors.is_empty() || !vectors.len().is_multiple_of(dim) {
+        return Err(BuildIndexError::Shape { values: vectors.len(), dim });
+    }
+    let n = vectors.len() / dim;
+    if u32::try_from(n).is_err() {
+        return Err(BuildIndexError::Rows { rows: n });
+    }
+    let vectors = unit_rows(vectors, dim)?;
+    let built = match params.kind {
+        IndexKind::Flat => flat(&vectors, dim, None),
+        IndexKind::Pq | IndexKind::Rq => {
+            if !(2..=MAX_BYTES + 1).contains(&params.bytes) {
+                return Err(BuildIndexError::Bytes { bytes: params.bytes });
+            }
+            match Plan::choose(params, n, dim) {
+                Ok(plan) => plan.build(params.seed, &vectors, dim, progress)?,
+                Err(note) => flat(&vectors, dim, Some(note)),
+            }
+        }
+    };
+    progress(1.0);
+    Ok(built)
+}
+
+fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
+    let mut out = Vec::with_capacity(vectors.len());
+    for (row, x) in vectors.chunks_exact(dim).enumerate() {
+        let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        if !norm.is_finite() || norm < 1e-12 {
+            return Err(BuildIndexError::Vector { row });
+        }
+        out.extend(x.iter().map(|&v| (f64::from(v) / norm) as f32));
+    }
+    Ok(out)
+}
+
+fn flat(vectors: &[f32], dim: usize, note: Option<String>) -> BuiltIndex {
+    BuiltIndex {
+        quantizer: header(IndexKind::Flat, dim, vectors.len() / dim, dim * 2, Scales::default()),
+        codes: f16::to_bytes(vectors),
+        bytes_per_vector: dim * 2,
+        kind: IndexKind::Flat,
+        params: BTreeMap::from([("component".into(), "f16".into())]),
+        note,
+    }
+}
+
+/// Size of the quantizer to train.
+#[derive(Debug, PartialEq)]
+struct Plan {
+    kind: IndexKind,
+    m: usize,
+    k: usize,
+    note: Option<String>,
+}
+
+impl Plan {
+    /// The largest codebooks that pay, or why none do.
+    fn choose(params: &IndexParams, n: usize, dim: usize) -> Result<Self, String> {
+        let kind = params.kind;
+        // The last byte of a row is its scale.
+        let m = if kind == IndexKind::Pq { (params.bytes - 1).min(dim) } else { params.bytes - 1 };
+        let flat = n * dim * 2;
+        let size = |k: usize| {
+            let codebooks = if kind == IndexKind::Pq { 1 } else { m };
+            QUANTIZER_HEADER_LEN + codebooks * k * dim * 2 + n * (m + 1)
+        };
+        let pays = |k: usize| k * ROWS_PER_CENTROID <= n && size(k) <= flat / 4 * 3;
+        let Some(k) = [256, 128, 64, 32, 16].into_iter().find(|&k| pays(k)) else {
+            return Err(format!(
+                "{kind} of {} bytes asked for, but {n} rows of {dim} are kept flat: codebooks would save too little",
+                params.bytes
+            ));
+        };
+        let mut notes = Vec::new();
+        if k < 256 {
+            notes.push(format!("{k} centroids instead of 256, for {n} rows"));
+        }
+        if m + 1 < params.bytes {
+            notes.push(format!("{} bytes a row instead of {}, for {dim} components", m + 1, params.bytes));
+        }
+        Ok(Self { kind, m, k, note: (!notes.is_empty()).then(|| notes.join("; ")) })
+    }
+
+    fn build(
+        self,
+        seed: u64,
+        vectors: &[f32],
+        dim: usize,
+        progress: &mut dyn FnMut(f32),
+    ) -> Result<BuiltIndex, BuildIndexError> {
+        let Self { kind, m, k, note } = self;
+        let trained = &mut |share: f32| progress(share * TRAINING);
+        let quantizer = if kind == IndexKind::Pq {
+            Trained::Pq(Pq::train(vectors, dim, &PqParams { m, k, seed, ..PqParams::default() }, trained)?)
+        } else {
+            Trained::Rq(Rq::train(vectors, dim, &RqParams { m, k, seed, ..RqParams::default() }, trained)?)
+        };
+        let codes = quantizer.encode(vectors, dim, progress);
+        let rows = vectors.chunks_exact(dim).zip(codes.chunks_exact(m));
+        let wanted: Vec<f32> = rows.map(|(x, code)| row_scale(x, &quantizer.decode(code))).collect();
+        let scales = Scales::spanning(&wanted);
+        let mut with_scales = Vec::with_capacity(wanted.len() * (m + 1));
+        for (code, scale) in codes.chunks_exact(m).zip(wanted) {
+            with_scales.extend(code);
+            with_scales.push(scales.byte(scale));
+        }
+        let mut section = header(kind, dim, vectors.len() / dim, m + 1, scales);
+        section.extend(quantizer.to_bytes());
+        let mut params = BTreeMap::from([
+            ("code_bytes".into(), m.to_string()),
+            ("centroids".into(), k.to_string()),
+            ("seed".into(), seed.to_string()),
+        ]);
+        if kind == IndexKind::Rq {
+            params.insert("beam".into(), BEAM.to_string());
+        }
+        Ok(BuiltIndex { quantizer: section, codes: with_scales, bytes_per_vector: m + 1, kind, params, note })
+    }
+}
+
+enum Trained {
+    Pq(Pq<'static>),
+    Rq(Rq<'static>),
+}
+
+impl Trained {
+    fn encode(&self, vectors: &[f32], dim: usize, progress: &mut dyn FnMut(f32)) -> Vec<u8> {
+        match self {
+            Self::Pq(pq) => {
+                let encoder = pq.encoder();
+                in_steps(vectors, dim, progress, |v| encoder.encode(v))
+            }
+            Self::Rq(rq) => {
+                let encoder = rq.encoder(BEAM);
+                in_steps(vectors, dim, progress, |v| encoder.encode(v))
+            }
+        }
+    }
+
+    fn decode(&self, code: &[u8]) -> Vec<f32> {
+        match self {
+            Self::Pq(pq) => pq.decode(code),
+            Self::Rq(rq) => rq.decode(code),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Pq(pq) => pq.to_bytes(),
+            Self::Rq(rq) => rq.to_bytes(),
+        }
+    }
+}
+
+fn in_steps(
+    vectors: &[f32],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+    encode: impl Fn(&[f32]) -> Vec<u8>,
+) -> Vec<u8> {
+    let mut codes = Vec::new();
+    for (step, part) in vectors.chunks(ENCODE_STEP * dim).enumerate() {
+        codes.extend(encode(part));
+        let done = ((step + 1) * ENCODE_STEP * dim).min(vectors.len()) as f32 / vectors.len() as f32;
+        progress(TRAINING + (1.0 - TRAINING) * done);
+    }
+    codes
+}
+
+/// `1 / ⟨x, x̂⟩`, kept to a sane range where the code is hopeless.
+fn row_scale(x: &[f32], decoded: &[f32]) -> f32 {
+    let along = dot(x, decoded);
+    if along > 0.25 { 1.0 / along } else { 4.0 }
+}
+
+impl Scales {
+    fn spanning(values: &[f32]) -> Self {
+        let min = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let max = values.iter().copied().fold(0.0, f32::max);
+        if min > max { Self::default() } else { Self { min, step: (max - min) / 255.0 } }
+    }
+
+    fn byte(self, scale: f32) -> u8 {
+        // A float cast saturates, so no value leaves the byte.
+        if self.step > 0.0 { ((scale - self.min) / self.step).round() as u8 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(kind: IndexKind, bytes: usize) -> IndexParams {
+        IndexParams { kind, bytes, seed: 1 }
+    }
+
+    #[test]
+    fn codebooks_fit_the_catalogue() {
+        let plan = |kind, bytes, n| Plan::choose(&params(kind, bytes), n, 256);
+        assert_eq!(
+            plan(IndexKind::Pq, 32, 100_000).unwrap(),
+            Plan { kind: IndexKind::Pq, m: 31, k: 256, note: None }
+        );
+        let small = plan(IndexKind::Pq, 32, 300).unwrap();
+        assert_eq!((small.m, small.k), (31, 64));
+        assert_eq!(small.note.unwrap(), "64 centroids instead of 256, for 300 rows");
+        assert!(plan(IndexKind::Pq, 32, 40).unwrap_err().contains("kept flat"));
+        assert!(plan(IndexKind::Rq, 32, 300).unwrap_err().contains("kept flat"));
+        assert!(plan(IndexKind::Rq, 32, 100_000).unwrap().note.is_none());
+        assert!(
+            plan(IndexKind::Pq, 900, 10_000)
+                .unwrap()
+                .note
+                .unwrap()
+                .contains("257 bytes a row instead of 900")
+        );
+    }
+
+    #[test]
+    fn refuses_bad_input() {
+        let refuse = |kind, bytes, v: &[f32], d| build(&params(kind, bytes), v, d, &mut |_| ()).unwrap_err();
+        use IndexKind::{Flat, Pq};
+        assert_eq!(refuse(Flat, 0, &[], 2), BuildIndexError::Shape { values: 0, dim: 2 });
+        assert_eq!(refuse(Flat, 0, &[1.0; 3], 2), BuildIndexError::Shape { values: 3, dim: 2 });
+        assert_eq!(refuse(Flat, 0, &[1.0], 0), BuildIndexError::Shape { values: 1, dim: 0 });
+        assert_eq!(refuse(Flat, 0, &[1.0, 0.0, 0.0, 0.0], 2), BuildIndexError::Vector { row: 1 });
+        assert_eq!(refuse(Flat, 0, &[1.0, f32::NAN], 1), BuildIndexError::Vector { row: 1 });
+        assert_eq!(refuse(Pq, 1, &[1.0], 1), BuildIndexError::Bytes { bytes: 1 });
+        assert_eq!(refuse(Pq, 2000, &[1.0], 1), BuildIndexError::Bytes { bytes: 2000 });
+    }
+
+    #[test]
+    fn scale_bytes_are_within_half_a_step() {
+        let scales = Scales::spanning(&[1.0, 1.3, 2.0]);
+        for v in [1.0, 1.1, 1.777, 2.0] {
+            assert!((scales.of(scales.byte(v)) - v).abs() <= scales.step * 0.501);
+        }
+        assert_eq!(Scales::spanning(&[1.5]).of(0), 1.5);
+    }
+}

@@ -1,0 +1,214 @@
+//! An index over bytes of a pack: header checked, nothing copied.
+
+use super::IndexKind;
+use crate::kernels::f16;
+use crate::quant::{self, MAX_DIM, OpenQuantizerError, Pq, Rq};
+
+/// Version of the index header.
+pub(super) const INDEX_VERSION: u16 = 1;
+/// Bytes of the quantizer section before the quantizer.
+pub const INDEX_HEADER_LEN: usize = 32;
+/// Largest row scale a builder writes; far larger ones would let scores overflow.
+const MAX_SCALE: f32 = 1e6;
+
+/// Why bytes are not an index.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenIndexError {
+    /// Shorter than its header.
+    #[error("the index header is cut off at {found} of {INDEX_HEADER_LEN} bytes")]
+    Header {
+        /// Bytes.
+        found: usize,
+    },
+    /// A version or kind this reader does not know.
+    #[error(
+        "the index is of version {version}, kind {kind}, which this reader does not know: update the app"
+    )]
+    Unknown {
+        /// Version.
+        version: u16,
+        /// Number of the kind.
+        kind: u8,
+    },
+    /// Dimension, row length or scales that no builder writes, or reserved bytes that are not zero.
+    #[error("the index header is malformed: {what}")]
+    Malformed {
+        /// Which field.
+        what: &'static str,
+    },
+    /// The codes are not as long as rows times bytes a row.
+    #[error("the codes have {found} bytes; {rows} rows of {row_len} need another number")]
+    Codes {
+        /// Bytes.
+        found: usize,
+        /// Rows.
+        rows: u32,
+        /// Bytes a row.
+        row_len: u32,
+    },
+    /// The quantizer is malformed.
+    #[error(transparent)]
+    Quantizer(#[from] OpenQuantizerError),
+}
+
+/// How the rows of a view decode.
+#[derive(Debug)]
+pub(super) enum Store<'a> {
+    Flat,
+    Pq(Pq<'a>),
+    Rq(Rq<'a>),
+}
+
+/// What one byte a row says of `1 / ⟨x, x̂⟩`: `min + step · byte`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Scales {
+    pub min: f32,
+    pub step: f32,
+}
+
+impl Scales {
+    pub fn of(self, byte: u8) -> f32 {
+        self.min + self.step * f32::from(byte)
+    }
+}
+
+/// An index that borrows its quantizer and codes.
+#[derive(Debug)]
+pub struct IndexView<'a> {
+    pub(super) dim: usize,
+    pub(super) row_len: usize,
+    pub(super) codes: &'a [u8],
+    pub(super) store: Store<'a>,
+    pub(super) scales: Scales,
+}
+
+/// The index header's bytes.
+pub(super) fn header(kind: IndexKind, dim: usize, rows: usize, row_len: usize, scales: Scales) -> Vec<u8> {
+    let kind = match kind {
+        IndexKind::Flat => 1,
+        IndexKind::Pq => 2,
+        IndexKind::Rq => 3,
+    };
+    let mut out = Vec::with_capacity(INDEX_HEADER_LEN);
+    out.extend(INDEX_VERSION.to_le_bytes());
+    out.extend([kind, 0]);
+    // build() refuses more rows or components than these hold.
+    out.extend([dim as u32, rows as u32, row_len as u32].iter().flat_map(|v| v.to_le_bytes()));
+    out.extend(scales.min.to_le_bytes());
+    out.extend(scales.step.to_le_bytes());
+    out.extend([0; 8]);
+    out
+}
+
+impl<'a> IndexView<'a> {
+    /// Reads the two parts of a [`BuiltIndex`](super::BuiltIndex).
+    ///
+    /// # Errors
+    /// [`OpenIndexError`], one a cause.
+    pub fn open(quantizer: &'a [u8], codes: &'a [u8]) -> Result<Self, OpenIndexError> {
+        let Some((head, rest)) = quantizer.split_first_chunk::<INDEX_HEADER_LEN>() else {
+            return Err(OpenIndexError::Header { found: quantizer.len() });
+        };
+        let word = |i: usize| head.as_chunks().0.get(i).map_or([0; 4], |b| *b);
+        let [version_low, version_high, kind, zero] = word(0);
+        let version = u16::from_le_bytes([version_low, version_high]);
+        let [dim, rows, row_len] = [1, 2, 3].map(|i| u32::from_le_bytes(word(i)));
+        let scales = Scales { min: f32::from_le_bytes(word(4)), step: f32::from_le_bytes(word(5)) };
+        if version != INDEX_VERSION || !(1..=3).contains(&kind) {
+            return Err(OpenIndexError::Unknown { version, kind });
+        }
+        let malformed = |what| Err(OpenIndexError::Malformed { what });
+        if zero != 0 || word(6) != [0; 4] || word(7) != [0; 4] {
+            return malformed("reserved bytes are not zero");
+        }
+        if dim == 0 || dim as usize > MAX_DIM {
+            return malformed("the dimension");
+        }
+        let store = match kind {
+            1 if rest.is_empty() => Store::Flat,
+            1 => return malformed("a flat index has no quantizer"),
+            2 => Store::Pq(Pq::from_bytes(rest)?),
+            _ => Store::Rq(Rq::from_bytes(rest)?),
+        };
+        let (quantizer_dim, expected) = match &store {
+            Store::Flat => (dim as usize, dim as usize * 2),
+            Store::Pq(pq) => (pq.dim(), pq.code_len() + 1),
+            Store::Rq(rq) => (rq.dim(), rq.code_len() + 1),
+        };
+        if quantizer_dim != dim as usize {
+            return malformed("the dimension is not the quantizer's");
+        }
+        if expected != row_len as usize {
+            return malformed("the bytes a row");
+        }
+        let flat = matches!(store, Store::Flat);
+        let scales_ok = if flat {
+            scales == Scales::default()
+        } else {
+            (0.0..MAX_SCALE).contains(&scales.min) && (0.0..MAX_SCALE).contains(&scales.step)
+        };
+        if !scales_ok {
+            return malformed("the scales");
+        }
+        if codes.len() as u64 != u64::from(rows) * u64::from(row_len) {
+            return Err(OpenIndexError::Codes { found: codes.len(), rows, row_len });
+        }
+        Ok(Self { dim: dim as usize, row_len: row_len as usize, codes, store, scales })
+    }
+
+    /// Rows.
+    pub fn len(&self) -> u32 {
+        (self.codes.len() / self.row_len) as u32
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Components of a vector.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// How rows are stored.
+    pub fn kind(&self) -> IndexKind {
+        match self.store {
+            Store::Flat => IndexKind::Flat,
+            Store::Pq(_) => IndexKind::Pq,
+            Store::Rq(_) => IndexKind::Rq,
+        }
+    }
+
+    /// Bytes a row.
+    pub fn bytes_per_vector(&self) -> usize {
+        self.row_len
+    }
+
+    /// The vector a row stands for, shape `[d]`: its inner product with a unit query is the row's score.
+    pub fn reconstruct(&self, row: u32) -> Option<Vec<f32>> {
+        let code = self.codes.chunks_exact(self.row_len).nth(row as usize)?;
+        let (scale, code) = code.split_last()?;
+        let mut vector = match &self.store {
+            Store::Flat => {
+                return Some(f16::from_bytes(self.codes.chunks_exact(self.row_len).nth(row as usize)?));
+            }
+            Store::Pq(pq) => pq.decode(code),
+            Store::Rq(rq) => rq.decode(code),
+        };
+        let scale = self.scales.of(*scale);
+        vector.iter_mut().for_each(|v| *v *= scale);
+        Some(vector)
+    }
+
+    /// Tables of one query, `[m, 256]`; none for flat rows.
+    pub(super) fn tables(&self, query: &[f32]) -> Vec<f32> {
+        debug_assert!(quant::MAX_BYTES >= self.row_len || matches!(self.store, Store::Flat));
+        match &self.store {
+            Store::Flat => Vec::new(),
+            Store::Pq(pq) => pq.tables(query),
+            Store::Rq(rq) => rq.tables(query),
+        }
+    }
+}
