@@ -53,7 +53,9 @@ pub fn to_luma(frame: &Frame<'_>) -> (u32, u32, Vec<u8>) {
     for (y, out) in luma.chunks_exact_mut(w as usize).enumerate() {
         let out = out.iter_mut();
         match frame.pixels() {
-            Pixels::Gray(p) | Pixels::Yuv420 { y: p, .. } => out.zip(row(p, y)).for_each(|(out, px)| *out = px[0]),
+            Pixels::Gray(p) | Pixels::Yuv420 { y: p, .. } => {
+                out.zip(row(p, y)).for_each(|(out, px)| *out = px[0])
+            }
             Pixels::Rgb(p) => out.zip(row(p, y)).for_each(|(out, px)| *out = brightness(px[0], px[1], px[2])),
             Pixels::Bgr(p) => out.zip(row(p, y)).for_each(|(out, px)| *out = brightness(px[2], px[1], px[0])),
         }

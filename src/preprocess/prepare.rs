@@ -63,7 +63,9 @@ pub fn prepare(frame: &Frame<'_>, region: Option<Rect>, spec: &ImageSpec) -> Res
     let (fw, fh) = frame.size();
     let region = match region {
         None => Region { x: 0, y: 0, w: fw, h: fh },
-        Some(rect) => whole_pixels(rect, fw, fh).ok_or(PrepareError::EmptyRegion { rect, width: fw, height: fh })?,
+        Some(rect) => {
+            whole_pixels(rect, fw, fh).ok_or(PrepareError::EmptyRegion { rect, width: fw, height: fh })?
+        }
     };
     let fit = Fit::new(&region, spec);
     let rgb = resample(frame, region, &fit, spec)?;
@@ -186,7 +188,8 @@ fn resample(frame: &Frame<'_>, region: Region, fit: &Fit, spec: &ImageSpec) -> R
                 w: window.w / 2.0,
                 h: window.h / 2.0,
             };
-            let chroma = resize(&Samples::of_pair(u, v, half), in_half.inside(f64::from(half.w), f64::from(half.h)))?;
+            let chroma =
+                resize(&Samples::of_pair(u, v, half), in_half.inside(f64::from(half.w), f64::from(half.h)))?;
             for ((out, &y), uv) in rgb.chunks_exact_mut(3).zip(&luma).zip(chroma.chunks_exact(2)) {
                 out.copy_from_slice(&yuv_to_rgb(Yuv { y, u: uv[0], v: uv[1] }));
             }

@@ -102,8 +102,7 @@ impl<'a> Samples<'a> {
             Filter::Lanczos3 => FilterType::Lanczos3,
         };
         let image = ImageRef::new(self.row, self.h, &self.bytes, pixel).map_err(|e| e.to_string())?;
-        let region =
-            CroppedImage::new(&image, self.left, 0, self.w, self.h).map_err(|e| e.to_string())?;
+        let region = CroppedImage::new(&image, self.left, 0, self.w, self.h).map_err(|e| e.to_string())?;
         let mut out = Image::new(w, h, pixel);
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(filter))

@@ -103,7 +103,9 @@ fn recognise(bytes: &[u8]) -> Result<PhotoFormat, DecodeError> {
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => unsupported("TIFF"),
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand {
             [b'a', b'v', b'i', b'f' | b's', ..] => unsupported("AVIF"),
-            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => unsupported("HEIC"),
+            [b'h', b'e', ..] | [b'm', b'i', b'f', b'1', ..] | [b'm', b's', b'f', b'1', ..] => {
+                unsupported("HEIC")
+            }
             _ => unsupported("MP4 or similar"),
         },
         [b'%', b'P', b'D', b'F', ..] => unsupported("PDF"),

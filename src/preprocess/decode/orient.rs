@@ -13,7 +13,12 @@ pub(super) fn from_exif(exif: Option<&[u8]>) -> Orientation {
 }
 
 /// Packed RGB of `w × h` as stored, turned upright.
-pub(super) fn upright(mut rgb: Vec<u8>, w: u32, h: u32, orientation: Orientation) -> Result<Photo, FrameError> {
+pub(super) fn upright(
+    mut rgb: Vec<u8>,
+    w: u32,
+    h: u32,
+    orientation: Orientation,
+) -> Result<Photo, FrameError> {
     let (sw, sh) = (w as usize, h as usize);
     let sideways = |rgb: &[u8], to: fn(usize, usize, usize, usize) -> usize| {
         Photo::new(h, w, transpose::<3>(rgb, sw, sh, to))

@@ -37,7 +37,8 @@ fn finish(
     limits.max_alloc = Some(options.max_pixels.saturating_mul(16).saturating_add(64 << 20));
     decoder.set_limits(limits).map_err(fail)?;
     let image = DynamicImage::from_decoder(decoder).map_err(fail)?;
-    let rgb = if image.color().has_alpha() { on_white(&image.into_rgba8()) } else { image.into_rgb8().into_raw() };
+    let rgb =
+        if image.color().has_alpha() { on_white(&image.into_rgba8()) } else { image.into_rgb8().into_raw() };
     Ok(orient::upright(rgb, w, h, orientation)?)
 }
 
@@ -52,7 +53,9 @@ fn on_white(rgba: &[u8]) -> Vec<u8> {
 
 fn refuse(format: PhotoFormat, error: &ImageError) -> DecodeError {
     match error {
-        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => DecodeError::Truncated { format },
+        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated { format }
+        }
         _ => broken(format, error),
     }
 }

@@ -154,6 +154,7 @@ fn one_line(text: &str) -> String {
 
 /// What a panic said.
 fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     one_line(text.unwrap_or("the engine gave up"))
 }

@@ -116,13 +116,17 @@ fn check_graph(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadModelError> {
     }
     graph.initializer.iter().try_for_each(|t| check_tensor(t, &t.name))?;
     for node in &graph.node {
-        let name = if node.name.is_empty() { node.output.first().unwrap_or(&node.op_type) } else { &node.name };
+        let name =
+            if node.name.is_empty() { node.output.first().unwrap_or(&node.op_type) } else { &node.name };
         let own = node.domain.is_empty() || node.domain == "ai.onnx";
         // A few operators of com.microsoft are known to tract by their bare name.
         if !onnx.op_register.0.contains_key(&node.op_type) {
             let operator =
                 if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
-            return Err(LoadModelError::UnknownOperator { operator: one_line(&operator), node: one_line(name) });
+            return Err(LoadModelError::UnknownOperator {
+                operator: one_line(&operator),
+                node: one_line(name),
+            });
         }
         for tensor in node.attribute.iter().flat_map(|a| a.t.iter().chain(&a.tensors)) {
             check_tensor(tensor, name)?;
@@ -156,8 +160,10 @@ fn check_tensor(t: &TensorProto, name: &str) -> Result<(), LoadModelError> {
 
 fn read_input(input: &ValueInfoProto, options: &LoadOptions) -> Result<Input, LoadModelError> {
     let name = &input.name;
-    let refused = |what: &str| LoadModelError::Refused { reason: format!("the input `{}` {what}", one_line(name)) };
-    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+    let refused =
+        |what: &str| LoadModelError::Refused { reason: format!("the input `{}` {what}", one_line(name)) };
+    let Some(type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref())
+    else {
         return Err(refused("is not a tensor"));
     };
     let element = match DataType::try_from(tensor.elem_type) {

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tract_onnx::prelude::{DatumType, IntoTValue, TValue, Tensor as TractTensor, TractResult, TypedRunnableModel};
+use tract_onnx::prelude::{
+    DatumType, IntoTValue, TValue, Tensor as TractTensor, TractResult, TypedRunnableModel,
+};
 
 use super::proto::list;
 use super::{one_line, said};
@@ -72,7 +74,8 @@ impl Feed {
         let fits = shape.len() == tensor.shape().len()
             && shape.iter().zip(tensor.shape()).all(|(d, &s)| d.map_or(s > 0, |d| d == s));
         if tensor.kind() != *kind || !fits {
-            let sides: Vec<String> = shape.iter().map(|d| d.map_or_else(|| "?".into(), |d| d.to_string())).collect();
+            let sides: Vec<String> =
+                shape.iter().map(|d| d.map_or_else(|| "?".into(), |d| d.to_string())).collect();
             return Err(RunError::Input {
                 name: name.clone(),
                 expected: format!("{kind} [{}]", sides.join(", ")),

@@ -1,0 +1,83 @@
+//! The identity of an encoder.
+
+use std::fmt;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::manifest::{ImageManifest, Pooling, TextInputs, TextManifest};
+use crate::preprocess::ImageSpec;
+
+/// SHA-256 over everything that changes an encoder's vectors: network, tokenizer, preprocessing. Two encoders with
+/// one id give the same vectors; a pack refuses queries of another id than its rows have. Names, licences and
+/// calibration are not part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EncoderId(pub [u8; 32]);
+
+impl EncoderId {
+    /// Identity of an image encoder.
+    pub fn of_image(manifest: &ImageManifest, model: &[u8]) -> Self {
+        #[derive(Serialize)]
+        struct Canonical<'a> {
+            input: &'a str,
+            output: &'a str,
+            dim: usize,
+            preprocess: &'a ImageSpec,
+        }
+        let ImageManifest { input, output, dim, preprocess, .. } = manifest;
+        Self::hash(
+            "shelfsight image encoder 1",
+            model,
+            &[],
+            &Canonical { input, output, dim: *dim, preprocess },
+        )
+    }
+
+    /// Identity of a text encoder.
+    pub fn of_text(manifest: &TextManifest, model: &[u8], tokenizer: &[u8]) -> Self {
+        #[derive(Serialize)]
+        struct Canonical<'a> {
+            inputs: &'a TextInputs,
+            output: &'a str,
+            dim: usize,
+            max_tokens: usize,
+            pad_to_max: bool,
+            pad_id: Option<u32>,
+            pooling: Pooling,
+        }
+        let TextManifest { inputs, output, dim, max_tokens, pad_to_max, pad_id, pooling, .. } = manifest;
+        let canonical = Canonical {
+            inputs,
+            output,
+            dim: *dim,
+            max_tokens: *max_tokens,
+            pad_to_max: *pad_to_max,
+            pad_id: *pad_id,
+            pooling: *pooling,
+        };
+        Self::hash("shelfsight text encoder 1", model, tokenizer, &canonical)
+    }
+
+    /// Each part is preceded by its length, so that bytes cannot move from one part to the next unseen.
+    fn hash(tag: &str, model: &[u8], tokenizer: &[u8], preprocessing: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(preprocessing).expect("plain structs of strings and numbers");
+        let mut hasher = Sha256::new();
+        for part in [tag.as_bytes(), model, tokenizer, &json] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().into())
+    }
+}
+
+impl fmt::Display for EncoderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
+impl fmt::Debug for EncoderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EncoderId({self})")
+    }
+}

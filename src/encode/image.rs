@@ -1,0 +1,111 @@
+//! Pictures to vectors.
+
+use std::fmt;
+
+use super::manifest::ImageManifest;
+use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector};
+use crate::embedding::Embedding;
+use crate::frame::Frame;
+use crate::geometry::Rect;
+use crate::preprocess::prepare;
+use crate::runtime::{Model, Tensor};
+
+/// An image network with its preprocessing.
+pub struct ImageEncoder {
+    manifest: ImageManifest,
+    id: EncoderId,
+    model: Box<dyn Model>,
+    output: usize,
+}
+
+impl ImageEncoder {
+    /// Loads an ONNX image encoder. The batch axis may be free or 1.
+    ///
+    /// # Errors
+    /// [`LoadEncoderError`] if the manifest is out of range or the network does not load or fit it.
+    #[cfg(feature = "onnx")]
+    pub fn new(manifest: ImageManifest, model: &[u8]) -> Result<Self, LoadEncoderError> {
+        use crate::runtime::{LoadOptions, load_onnx};
+        check(&manifest)?;
+        let id = EncoderId::of_image(&manifest, model);
+        let options = LoadOptions {
+            shapes: vec![(manifest.input.clone(), manifest.preprocess.shape().to_vec())],
+            outputs: vec![manifest.output.clone()],
+        };
+        let model = load_onnx(model, &options)
+            .map_err(|source| LoadEncoderError::Model { name: manifest.name.clone(), source })?;
+        Self::with_model(manifest, model, id)
+    }
+
+    /// An encoder over a network of any engine.
+    ///
+    /// # Errors
+    /// [`LoadEncoderError`] if the manifest is out of range or the network lacks the input or output it names.
+    pub fn with_model(
+        manifest: ImageManifest,
+        model: Box<dyn Model>,
+        id: EncoderId,
+    ) -> Result<Self, LoadEncoderError> {
+        check(&manifest)?;
+        let port = |what, wanted: &String, names: &[String]| {
+            names.iter().position(|n| n == wanted).ok_or_else(|| LoadEncoderError::Port {
+                name: manifest.name.clone(),
+                what,
+                port: wanted.clone(),
+                known: list(names),
+            })
+        };
+        port("input", &manifest.input, model.input_names())?;
+        let output = port("output", &manifest.output, model.output_names())?;
+        if let Some(other) = model.input_names().iter().find(|n| **n != manifest.input) {
+            return Err(LoadEncoderError::Unfed { name: manifest.name, port: other.clone() });
+        }
+        Ok(Self { manifest, id, model, output })
+    }
+
+    /// The unit vector of `region` (upright pixels; the whole frame if `None`).
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the region is outside the frame or the network fails or returns something else than one
+    /// finite vector of the manifest's length.
+    pub fn encode(&self, frame: &Frame<'_>, region: Option<Rect>) -> Result<Embedding, EncodeError> {
+        let prepared = prepare(frame, region, &self.manifest.preprocess)?;
+        self.encode_values(prepared.values)
+    }
+
+    /// The unit vector of a tensor that is prepared already, of the shape that the preprocessing gives.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_values(&self, values: Vec<f32>) -> Result<Embedding, EncodeError> {
+        let name = &self.manifest.name;
+        let shape = self.manifest.preprocess.shape().to_vec();
+        let input = vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })];
+        let outputs =
+            self.model.run(input).map_err(|source| EncodeError::Run { name: name.clone(), source })?;
+        single_vector(name, outputs.into_iter().nth(self.output), self.manifest.dim)
+    }
+
+    /// How the network is fed.
+    pub fn manifest(&self) -> &ImageManifest {
+        &self.manifest
+    }
+
+    /// Identity of network and preprocessing.
+    pub fn id(&self) -> EncoderId {
+        self.id
+    }
+}
+
+impl fmt::Debug for ImageEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageEncoder")
+            .field("name", &self.manifest.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check(manifest: &ImageManifest) -> Result<(), LoadEncoderError> {
+    Ok(manifest.validate()?)
+}

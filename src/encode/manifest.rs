@@ -1,0 +1,271 @@
+//! The JSON beside a model that says how to feed it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::preprocess::{ImageSpec, SpecError};
+
+/// Largest dimension of an encoder's output.
+pub const MAX_MODEL_DIM: usize = 4096;
+/// Largest number of tokens of a text.
+pub const MAX_TOKENS: usize = 512;
+
+/// Turns cosines into probabilities: p(same product) = sigmoid(`scale` · cosine + `bias`).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Steepness.
+    pub scale: f32,
+    /// Value at cosine 0.
+    pub bias: f32,
+}
+
+impl Calibration {
+    /// p(same product) for a cosine, in `0..=1`.
+    pub fn probability(&self, cosine: f32) -> f32 {
+        1.0 / (1.0 + (-(self.scale * cosine + self.bias)).exp())
+    }
+}
+
+/// Calibration of this encoder's queries against catalogue rows of each kind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibrations {
+    /// Against rows made from pictures.
+    pub image: Calibration,
+    /// Against rows made from texts.
+    pub text: Calibration,
+}
+
+/// `"kind": "image"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageTag {
+    /// The only value.
+    #[default]
+    #[serde(rename = "image")]
+    Image,
+}
+
+/// `"kind": "text"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TextTag {
+    /// The only value.
+    #[default]
+    #[serde(rename = "text")]
+    Text,
+}
+
+/// How to feed an image encoder, and what comes out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageManifest {
+    /// Always `"image"`.
+    pub kind: ImageTag,
+    /// Name for people.
+    pub name: String,
+    /// Version of this encoder.
+    #[serde(default)]
+    pub version: u32,
+    /// ONNX file, relative to the manifest.
+    pub model: String,
+    /// Encoders of one space can be compared with each other.
+    pub space: String,
+    /// Length of the vector.
+    pub dim: usize,
+    /// Name of the graph's input, f32 `[B, 3, H, W]` or `[B, H, W, 3]`.
+    pub input: String,
+    /// Name of the graph's output, f32 `[B, dim]`.
+    pub output: String,
+    /// Crop, resize and normalisation.
+    pub preprocess: ImageSpec,
+    /// From cosines to probabilities; without it matches are ranked by bare cosine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrations>,
+    /// SPDX licence of the weights.
+    #[serde(default)]
+    pub license: String,
+    /// Whom to credit.
+    #[serde(default)]
+    pub attribution: String,
+}
+
+/// From token vectors to one vector.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pooling {
+    /// The graph returns `[1, dim]` itself.
+    #[default]
+    None,
+    /// The graph returns `[1, length, dim]`: mean over the tokens that are not padding.
+    Mean,
+    /// The graph returns `[1, length, dim]`: the first token's vector.
+    Cls,
+}
+
+/// Names of a text graph's inputs, each i64 or i32 `[B, length]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextInputs {
+    /// Token ids.
+    pub ids: String,
+    /// 1 for a token, 0 for padding; `null` if the graph has no such input.
+    #[serde(default)]
+    pub mask: Option<String>,
+    /// Segment ids, all 0; `null` if the graph has no such input.
+    #[serde(default)]
+    pub types: Option<String>,
+}
+
+/// How to feed a text encoder, and what comes out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextManifest {
+    /// Always `"text"`.
+    pub kind: TextTag,
+    /// Name for people.
+    pub name: String,
+    /// Version of this encoder.
+    #[serde(default)]
+    pub version: u32,
+    /// ONNX file, relative to the manifest.
+    pub model: String,
+    /// Encoders of one space can be compared with each other.
+    pub space: String,
+    /// Length of the vector.
+    pub dim: usize,
+    /// `tokenizer.json`, relative to the manifest.
+    pub tokenizer: String,
+    /// Longer texts are cut to this many tokens, special ones included; 1 to [`MAX_TOKENS`].
+    pub max_tokens: usize,
+    /// Pad every text to `max_tokens` (SigLIP was trained so). Graphs of a fixed length are padded in any case.
+    #[serde(default)]
+    pub pad_to_max: bool,
+    /// Id of the padding token; without it the tokenizer's own, else 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_id: Option<u32>,
+    /// Names of the graph's inputs.
+    pub inputs: TextInputs,
+    /// Name of the graph's output.
+    pub output: String,
+    /// From token vectors to one.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// From cosines to probabilities; without it matches are ranked by bare cosine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibrations>,
+    /// SPDX licence of the weights.
+    #[serde(default)]
+    pub license: String,
+    /// Whom to credit.
+    #[serde(default)]
+    pub attribution: String,
+}
+
+impl ImageManifest {
+    /// Reads and checks the JSON.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the field that is wrong.
+    pub fn from_json(json: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = parse(json)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first field that is out of range.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        check_common(&self.name, &self.space, self.dim, self.calibration.as_ref())?;
+        check_names(&[("input", &self.input), ("output", &self.output)])?;
+        Ok(self.preprocess.validate()?)
+    }
+}
+
+impl TextManifest {
+    /// Reads and checks the JSON.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the field that is wrong.
+    pub fn from_json(json: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = parse(json)?;
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`ManifestError`] names the first field that is out of range.
+    pub fn validate(&self) -> Result<(), ManifestError> {
+        check_common(&self.name, &self.space, self.dim, self.calibration.as_ref())?;
+        check_names(&[("inputs.ids", &self.inputs.ids), ("output", &self.output)])?;
+        if !(1..=MAX_TOKENS).contains(&self.max_tokens) {
+            return Err(ManifestError::MaxTokens { found: self.max_tokens });
+        }
+        Ok(())
+    }
+}
+
+/// Parses a manifest's JSON, unknown fields refused.
+fn parse<T: for<'a> Deserialize<'a>>(json: &[u8]) -> Result<T, ManifestError> {
+    serde_json::from_slice(json).map_err(|e| ManifestError::Json { reason: e.to_string() })
+}
+
+fn check_common(
+    name: &str,
+    space: &str,
+    dim: usize,
+    cal: Option<&Calibrations>,
+) -> Result<(), ManifestError> {
+    check_names(&[("name", name), ("space", space)])?;
+    if !(1..=MAX_MODEL_DIM).contains(&dim) {
+        return Err(ManifestError::Dim { found: dim });
+    }
+    let numbers = cal.iter().flat_map(|c| [c.image, c.text]).flat_map(|c| [c.scale, c.bias]);
+    if numbers.into_iter().all(f32::is_finite) { Ok(()) } else { Err(ManifestError::Calibration) }
+}
+
+/// Names are shown in one-line messages and stored in packs: short and without control characters.
+fn check_names(fields: &[(&'static str, &str)]) -> Result<(), ManifestError> {
+    let bad = |n: &str| n.trim().is_empty() || n.len() > 200 || n.chars().any(char::is_control);
+    match fields.iter().find(|(_, name)| bad(name)) {
+        Some((field, _)) => Err(ManifestError::Name { field }),
+        None => Ok(()),
+    }
+}
+
+/// What is wrong with a manifest.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the expected JSON.
+    #[error("manifest: {reason}")]
+    Json {
+        /// What the parser said, with line and column.
+        reason: String,
+    },
+    /// A name that is empty, too long, or not printable.
+    #[error("manifest: `{field}` must be 1 to 200 printable bytes")]
+    Name {
+        /// Field.
+        field: &'static str,
+    },
+    /// Output dimension.
+    #[error("manifest: `dim` is {found}; expected 1 to {MAX_MODEL_DIM}")]
+    Dim {
+        /// Value given.
+        found: usize,
+    },
+    /// Token limit.
+    #[error("manifest: `max_tokens` is {found}; expected 1 to {MAX_TOKENS}")]
+    MaxTokens {
+        /// Value given.
+        found: usize,
+    },
+    /// A calibration that is not finite.
+    #[error("manifest: `calibration` holds a number that is not finite")]
+    Calibration,
+    /// The preprocessing.
+    #[error("manifest: `preprocess`: {0}")]
+    Preprocess(#[from] SpecError),
+}

@@ -1,0 +1,235 @@
+//! Words to vectors.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
+
+use super::manifest::{Pooling, TextManifest};
+use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector, unit, wrong_output};
+use crate::embedding::Embedding;
+use crate::runtime::{Kind, Model, Tensor};
+
+/// Bytes of a text that are read for each token allowed; the rest could not change the result of any real tokenizer.
+const BYTES_PER_TOKEN: usize = 64;
+
+/// Names that tokenizers give to their padding token.
+const PAD_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|endoftext|>"];
+
+/// A text network with its tokenizer.
+pub struct TextEncoder {
+    manifest: TextManifest,
+    id: EncoderId,
+    tokenizer: Tokenizer,
+    model: Box<dyn Model>,
+    output: usize,
+    pad_id: i64,
+    /// Length every text is padded to; `None` where the graph takes any.
+    length: Option<usize>,
+}
+
+/// Token ids of one text with its padding.
+struct Tokens {
+    ids: Vec<i64>,
+    mask: Vec<i64>,
+}
+
+impl TextEncoder {
+    /// Loads an ONNX text encoder and its `tokenizer.json`. Batch and length may be free or fixed.
+    ///
+    /// # Errors
+    /// [`LoadEncoderError`] if the manifest is out of range, or network or tokenizer do not load or fit it.
+    #[cfg(feature = "onnx")]
+    pub fn new(
+        manifest: TextManifest,
+        model: &[u8],
+        tokenizer_json: &[u8],
+    ) -> Result<Self, LoadEncoderError> {
+        use crate::runtime::{LoadOptions, load_onnx};
+        check(&manifest)?;
+        let id = EncoderId::of_text(&manifest, model, tokenizer_json);
+        let mut options = LoadOptions { shapes: vec![], outputs: vec![manifest.output.clone()] };
+        if manifest.pad_to_max {
+            options.shapes =
+                ports(&manifest).map(|port| (port.to_owned(), vec![1, manifest.max_tokens])).collect();
+        }
+        let model = load_onnx(model, &options)
+            .map_err(|source| LoadEncoderError::Model { name: manifest.name.clone(), source })?;
+        Self::with_model(manifest, model, tokenizer_json, id)
+    }
+
+    /// An encoder over a network of any engine.
+    ///
+    /// # Errors
+    /// [`LoadEncoderError`] if the manifest is out of range, the tokenizer does not load, or the network lacks the
+    /// inputs or the output that the manifest names.
+    pub fn with_model(
+        manifest: TextManifest,
+        model: Box<dyn Model>,
+        tokenizer_json: &[u8],
+        id: EncoderId,
+    ) -> Result<Self, LoadEncoderError> {
+        check(&manifest)?;
+        let name = &manifest.name;
+        let missing = |what, wanted: &str, names: &[String]| LoadEncoderError::Port {
+            name: name.clone(),
+            what,
+            port: wanted.into(),
+            known: list(names),
+        };
+        let mut length = manifest.pad_to_max.then_some(manifest.max_tokens);
+        for port in ports(&manifest) {
+            if !model.input_names().iter().any(|n| n == port) {
+                return Err(missing("input", port, model.input_names()));
+            }
+            let Some(declared) = model.port(port) else { continue };
+            match (declared.kind, declared.shape.as_slice()) {
+                (Kind::I64, [None | Some(1), None]) => {}
+                (Kind::I64, [None | Some(1), Some(fixed)]) => length = Some(*fixed),
+                _ => {
+                    let found = format!("{} {:?}", declared.kind, declared.shape);
+                    return Err(LoadEncoderError::TextInput { name: name.clone(), port: port.into(), found });
+                }
+            }
+        }
+        if let Some(other) = model.input_names().iter().find(|n| !ports(&manifest).any(|p| p == n.as_str())) {
+            return Err(LoadEncoderError::Unfed { name: name.clone(), port: other.clone() });
+        }
+        let output = model.output_names().iter().position(|n| *n == manifest.output);
+        let output = output.ok_or_else(|| missing("output", &manifest.output, model.output_names()))?;
+        let limit = length.map_or(manifest.max_tokens, |fixed| fixed.min(manifest.max_tokens));
+        let (tokenizer, pad_id) = load_tokenizer(&manifest, tokenizer_json, limit)
+            .map_err(|reason| LoadEncoderError::Tokenizer { name: name.clone(), reason })?;
+        Ok(Self { id, tokenizer, model, output, pad_id, length, manifest })
+    }
+
+    /// The unit vector of a text, cut to the manifest's `max_tokens`.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the text is empty or nothing but what the tokenizer drops, or the network fails or returns
+    /// something else than the manifest says.
+    pub fn encode(&self, text: &str) -> Result<Embedding, EncodeError> {
+        let tokens = self.tokens(text)?;
+        let (name, length) = (&self.manifest.name, tokens.ids.len());
+        let whole = |data: Vec<i64>| Tensor::I64 { shape: vec![1, length], data };
+        let names = &self.manifest.inputs;
+        let mut inputs = vec![(names.ids.as_str(), whole(tokens.ids))];
+        if let Some(mask) = &names.mask {
+            inputs.push((mask, whole(tokens.mask.clone())));
+        }
+        if let Some(types) = &names.types {
+            inputs.push((types, whole(vec![0; length])));
+        }
+        let outputs =
+            self.model.run(inputs).map_err(|source| EncodeError::Run { name: name.clone(), source })?;
+        let output = outputs.into_iter().nth(self.output);
+        match self.manifest.pooling {
+            Pooling::None => single_vector(name, output, self.manifest.dim),
+            pooling => pool(name, output, self.manifest.dim, &tokens.mask, pooling),
+        }
+    }
+
+    /// How the network is fed.
+    pub fn manifest(&self) -> &TextManifest {
+        &self.manifest
+    }
+
+    /// Identity of network, tokenizer and preprocessing.
+    pub fn id(&self) -> EncoderId {
+        self.id
+    }
+
+    fn tokens(&self, text: &str) -> Result<Tokens, EncodeError> {
+        let fail = |reason: String| EncodeError::Tokenize { name: self.manifest.name.clone(), reason };
+        let text = start_of(text.trim(), (self.manifest.max_tokens * BYTES_PER_TOKEN).max(4096));
+        if text.is_empty() {
+            return Err(EncodeError::EmptyText);
+        }
+        // The tokenizer is a user's file and its steps may panic on texts that it was not made for.
+        let encoding: Encoding = catch_unwind(AssertUnwindSafe(|| self.tokenizer.encode(text, true)))
+            .map_err(|_| fail("the tokenizer gave up".into()))?
+            .map_err(|e| fail(one_line(&e.to_string())))?;
+        if encoding.get_special_tokens_mask().iter().all(|&special| special == 1) {
+            return Err(EncodeError::EmptyText);
+        }
+        let mut ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+        let mut mask = vec![1; ids.len()];
+        if let Some(length) = self.length {
+            ids.resize(length, self.pad_id);
+            mask.resize(length, 0);
+        }
+        Ok(Tokens { ids, mask })
+    }
+}
+
+impl fmt::Debug for TextEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TextEncoder")
+            .field("name", &self.manifest.name)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The graph inputs that the manifest names.
+fn ports(manifest: &TextManifest) -> impl Iterator<Item = &str> {
+    let names = &manifest.inputs;
+    [Some(&names.ids), names.mask.as_ref(), names.types.as_ref()].into_iter().flatten().map(String::as_str)
+}
+
+/// The tokenizer, cutting at `limit` tokens and not padding, and the id to pad with.
+fn load_tokenizer(manifest: &TextManifest, json: &[u8], limit: usize) -> Result<(Tokenizer, i64), String> {
+    // A file may deserialise and still break an assumption of the crate.
+    let load = || {
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|e| one_line(&e.to_string()))?;
+        let own = tokenizer.get_padding().map(|p| p.pad_id);
+        let known = || PAD_TOKENS.iter().find_map(|token| tokenizer.token_to_id(token));
+        let pad_id = manifest.pad_id.or(own).or_else(known).unwrap_or(0);
+        tokenizer.with_padding(None);
+        let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
+        if limit <= special {
+            return Err(format!("`max_tokens` {limit} leaves no room beside {special} special tokens"));
+        }
+        let cut = TruncationParams { max_length: limit, ..Default::default() };
+        tokenizer.with_truncation(Some(cut)).map_err(|e| one_line(&e.to_string()))?;
+        Ok((tokenizer, i64::from(pad_id)))
+    };
+    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| Err("the file breaks the tokenizer".into()))
+}
+
+/// At most `bytes` bytes, whole characters.
+fn start_of(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// One vector from `[1, length, dim]`.
+fn pool(
+    name: &str,
+    output: Option<Tensor>,
+    dim: usize,
+    mask: &[i64],
+    pooling: Pooling,
+) -> Result<Embedding, EncodeError> {
+    let length = mask.len();
+    let data = match &output {
+        Some(Tensor::F32 { shape, data }) if *shape == [1, length, dim] && data.len() == length * dim => data,
+        other => return Err(wrong_output(name, other.as_ref(), format!("f32 [1, {length}, {dim}]"))),
+    };
+    if pooling == Pooling::Cls {
+        return unit(name, data[..dim].to_vec());
+    }
+    let mut sum = vec![0f32; dim];
+    for (token, _) in data.chunks_exact(dim).zip(mask).filter(|(_, m)| **m == 1) {
+        sum.iter_mut().zip(token).for_each(|(s, v)| *s += v);
+    }
+    // The mean has the direction of the sum.
+    unit(name, sum)
+}
+
+fn check(manifest: &TextManifest) -> Result<(), LoadEncoderError> {
+    Ok(manifest.validate()?)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+}
