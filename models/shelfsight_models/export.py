@@ -73,6 +73,8 @@ def tidy(model: onnx.ModelProto) -> onnx.ModelProto:
     for i, node in enumerate(graph.node):
         node.name = f"{node.op_type}_{i}"
         node.ClearField("doc_string")
+        for attribute in [a for a in node.attribute if a.name == "auto_pad"]:
+            node.attribute.remove(attribute)
     del graph.value_info[:]
     del model.metadata_props[:]
     graph.name = "shelfsight"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import losses
+from . import fastback, losses
 from .evaluate import folds
 from .networks import Backbone, ImageEncoder, unit
 from .views import ViewPlan, Views
@@ -53,7 +53,7 @@ class ImageConfig:
     w_text: float = 0.3
     interpolate: float = 1.0  # share of the tuned weights in the end; the rest is ImageNet (WiSE-FT)
     checkpoint: int = 100
-    bf16: bool = False
+    bf16: bool = True  # see `fastback`; False where the CPU has no bf16 matrix units
 
 
 class Student(nn.Module):
@@ -161,7 +161,9 @@ def train(
         encoder.projection.weight.copy_(torch.from_numpy(weight))
         encoder.projection.bias.copy_(torch.from_numpy(bias))
     cut = config.views.cut
+    fastback.freeze_filters(backbone)
     tuned = [*backbone.blocks[cut:].parameters(), *backbone.head.parameters()]
+    tuned = [parameter for parameter in tuned if parameter.requires_grad]
     for parameter in [*backbone.stem.parameters(), *backbone.blocks[:cut].parameters()]:
         parameter.requires_grad_(False)
     fast = [*encoder.projection.parameters(), student.proxies, *student.text.parameters()]
@@ -249,9 +251,10 @@ def _losses(student, sampler, views, texts, config, step) -> dict[str, Tensor]:
     index, label_rows = sampler.batch(step)
     labels = torch.from_numpy(label_rows)
     x = front_rows(views, index)
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bf16):
+    if config.bf16:
+        features = fastback.back(student.encoder.backbone, x, config.views.cut)
+    else:
         features = student.encoder.backbone.back(x, config.views.cut)
-    features = features.float()
     teacher = torch.from_numpy(views.teacher[index].astype(np.float32))
     vectors = unit(student.encoder.projection(nn.functional.dropout(features, config.dropout)))
     parts = {

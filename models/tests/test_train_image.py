@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from shelfsight_models.networks import TINY_STAGES, Backbone, ImageEncoder
+from shelfsight_models import fastback
+from shelfsight_models.networks import TINY_STAGES, Backbone, Conv, ImageEncoder
 from shelfsight_models.train_image import ImageConfig, Sampler, held_out, interpolated, pca_projection, train
 from shelfsight_models.views import ViewPlan, Views
 
@@ -85,6 +86,20 @@ def test_resume_gives_identical_weights(tmp_path):
     resumed = train(config(), tiny_views(), tiny_backbone(), texts(), tmp_path / "cut")
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
+
+
+def test_fast_back_is_the_same_function():
+    backbone = tiny_backbone()
+    x = torch.randn(3, 12, 8, 8)
+    assert torch.allclose(fastback.back(backbone, x, CUT), backbone.back(x, CUT), atol=0.03)
+    for stride, side in ((1, 8), (2, 8)):
+        conv = Conv(6, 6, 5, stride, groups=6, act=False)
+        a = torch.randn(2, 6, side, side, requires_grad=True)
+        b = a.detach().clone().requires_grad_(True)
+        mine = fastback._FrozenDepthwise.apply(b, conv.weight.detach(), conv.bias, stride)
+        (conv(a) ** 2).sum().backward()
+        (mine**2).sum().backward()
+        assert torch.allclose(a.grad, b.grad, atol=1e-4)
 
 
 def test_front_stays_as_it_was(tmp_path):
