@@ -1,6 +1,6 @@
 """The image encoder that ships.
 
-    python -m shelfsight_models train configs/image_v1.py --data DIR
+python -m shelfsight_models train configs/image_v1.py --data DIR
 """
 
 from shelfsight_models.train_image import ImageConfig

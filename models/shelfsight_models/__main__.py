@@ -43,6 +43,23 @@ def _parser() -> argparse.ArgumentParser:
     cross.add_argument("--steps", type=int, help="shorter schedule, the same for every recipe compared")
     cross.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     cross.add_argument("--json", action="store_true")
+
+    command("export", _export, "trained runs to float ONNX")
+    quantise = command("quantise", _quantise, "float ONNX to the int8 files that ship")
+    calibrate = command(
+        "calibrate", _calibrate, "fit the score curves on held-out products, write the manifests"
+    )
+    parity = command("parity", _parity, "float against int8")
+    for sub in (quantise, calibrate, parity):
+        sub.add_argument("--weights", type=Path, default=Path("weights"))
+    evaluate = command("evaluate", _evaluate, "accuracy of shipped encoders", config=False)
+    evaluate.add_argument(
+        "--onnx", type=Path, default=Path("weights/image.onnx"), help="its manifest lies beside it"
+    )
+    evaluate.add_argument("--image-only", action="store_true")
+    evaluate.add_argument("--json", action="store_true")
+    refer = command("reference", _reference, "vectors that other runtimes must reproduce", config=False)
+    refer.add_argument("--weights", type=Path, default=Path("weights"))
     return parser
 
 
@@ -72,10 +89,77 @@ def _views(options) -> int:
 
 
 def _train(options) -> int:
-    from .pipeline import train_image
+    from .pipeline import load_config, train_image, train_text
+    from .train_text import TextConfig
 
     config = _config(options)
-    train_image(config, data_dir(options.data), options.runs, _minilm(options))
+    root = data_dir(options.data)
+    if isinstance(config, TextConfig):
+        image = load_config(options.config.with_name(f"{config.image}.py"))
+        train_text(config, image, root, options.runs, _minilm(options))
+    else:
+        train_image(config, root, options.runs, _minilm(options))
+    return 0
+
+
+def _export(options) -> int:
+    from .release import export_image, export_text
+
+    config = _config(options)
+    print(export_image(config, options.runs))
+    print(export_text(config, options.runs, _minilm(options)))
+    return 0
+
+
+def _quantise(options) -> int:
+    from .release import quantise
+
+    quantise(_config(options), data_dir(options.data), options.runs, options.weights)
+    return 0
+
+
+def _calibrate(options) -> int:
+    from .calibrate import calibrate
+    from .release import manifests
+
+    config = _config(options)
+    found = calibrate(config, data_dir(options.data), options.runs, _minilm(options))
+    manifests(config, found, options.weights)
+    print(json.dumps(found))
+    return 0
+
+
+def _parity(options) -> int:
+    from .release import check_parity
+
+    print(json.dumps(check_parity(_config(options), data_dir(options.data), options.runs, options.weights)))
+    return 0
+
+
+def _evaluate(options) -> int:
+    from .report import evaluate
+    from .shipped import ShippedImage, ShippedText
+
+    manifest = options.onnx.with_name("image.json")
+    image = ShippedImage(manifest, options.onnx, options.threads)
+    text = (
+        None
+        if options.image_only
+        else ShippedText(options.onnx.with_name("text.json"), threads=options.threads)
+    )
+    table = evaluate(image, text, data_dir(options.data))
+    if options.json:
+        print(json.dumps(table))
+    else:
+        for name, row in table.items():
+            print(f"{name:28s} n={row['queries']:5d} R@1 {row['r@1']} R@5 {row['r@5']:.3f}")
+    return 0
+
+
+def _reference(options) -> int:
+    from .release import write_reference
+
+    write_reference(options.weights)
     return 0
 
 
@@ -99,9 +183,8 @@ def _crossval(options) -> int:
     for share, rows in table.items():
         print(f"share of tuned weights {share}")
         for name, row in rows.items():
-            print(
-                f"  {name:20s} n={row['queries']:5d} ImageNet {row['imagenet']} ours {row['ours']} diff {row['difference']}"
-            )
+            figures = f"ImageNet {row['imagenet']} ours {row['ours']} difference {row['difference']}"
+            print(f"  {name:20s} n={row['queries']:5d} {figures}")
     return 0
 
 

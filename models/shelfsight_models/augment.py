@@ -1,7 +1,7 @@
 """What shops and phones do to a picture: crop, tilt, perspective, blur, glare, shadow, hands, noise, JPEG.
 
-Everything works on u8 `[H, W, 3]` arrays with one `numpy` generator, so a seed gives the same pictures again. A view
-costs about 2 ms at 224².
+Everything works on u8 `[H, W, 3]` arrays with one `numpy` generator, so a seed gives the same pictures
+again. A view costs about 2 ms at 224².
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Strength:
 
 
 def view(pixels: Pixels, size: int, rng: np.random.Generator, how: Strength) -> Pixels:
-    """One augmented view `[size, size, 3]` of a picture. The whole picture is squashed to the square, then warped."""
+    """One augmented view `[size, size, 3]` of a picture."""
     out = warp(pixels, size, rng, how)
     if rng.random() < how.flip:
         out = out[:, ::-1]
@@ -184,7 +184,9 @@ def noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def cut_out(pixels: Pixels, tolerance: int = 12) -> np.ndarray | None:
-    """Mask u8 `[H, W]` (255 = product) of an iconic picture on a plain ground; `None` where there is no such ground."""
+    """Mask u8 `[H, W]` (255 = product) of an iconic picture on a plain ground; `None` where there is no
+    such ground.
+    """
     height, width = pixels.shape[:2]
     corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.int32)
     if np.abs(corners - corners.mean(0)).max() > 3 * tolerance:

@@ -1,7 +1,7 @@
 """Products held out of training: trains a recipe once a fold and asks for the products it never saw.
 
-Each fold leaves out a fifth of the Grocery products and a fifth of the Datakick products with photos. The same
-queries and galleries go to the ImageNet features, so differences are paired by query.
+Each fold leaves out a fifth of the Grocery products and a fifth of the Datakick products with photos. The
+same queries and galleries go to the ImageNet features, so differences are paired by query.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from . import pipeline
 from .evaluate import bootstrap, paired
 from .protocols import Clean, centred, datakick_unseen, grocery_seen, grocery_unseen
-from .train_image import FOLDS, ImageConfig, ImageEncoder, embed_clean, held_out, interpolated, train
+from .train_image import ImageConfig, ImageEncoder, embed_clean, held_out, interpolated, train
 
 
 def baseline(views, index: np.ndarray) -> np.ndarray:
@@ -33,7 +33,9 @@ def questions(vectors: np.ndarray, rows: Clean, out: set[str]) -> dict[str, np.n
 def run(
     config: ImageConfig, root: Path, runs: Path, minilm: Path, folds: list[int], shares: list[float]
 ) -> dict[str, dict]:
-    """Trains the folds and returns, by interpolation share and protocol, our R@1, the baseline's and the difference."""
+    """Trains the folds and returns, by interpolation share and protocol, our R@1, the baseline's and the
+    difference.
+    """
     views = pipeline.image_views(config, root, runs)
     texts = pipeline.text_views(root, runs, minilm)
     index, rows = pipeline.clean_rows(views)

@@ -1,6 +1,8 @@
-"""Where pictures and texts come from: the Grocery Store and Datakick folders, and how a picture becomes a tensor.
+"""Where pictures and texts come from: the Grocery Store and Datakick folders, and how a picture becomes a
+tensor.
 
-The data folder is named by `--data` or by the variable `SHELFSIGHT_DATA`; it holds `grocery/` and `datakick/`.
+The data folder is named by `--data` or by the variable `SHELFSIGHT_DATA`; it holds `grocery/` and
+`datakick/`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Torch → ONNX: a clean graph at opset 17 with explicit pads, readable by tract, ONNX Runtime and our compiler."""
+"""Torch → ONNX: a clean graph at opset 17 with explicit pads, readable by tract, ONNX Runtime and our
+compiler.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def export_onnx(
 
 
 def _fold_constants(path: Path) -> onnx.ModelProto:
-    """ONNX Runtime's basic, still standard-operator optimisation: folds what the exporter left as arithmetic."""
+    """ONNX Runtime's basic, still standard-operator optimisation: folds what the exporter left as
+    arithmetic.
+    """
     with tempfile.TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

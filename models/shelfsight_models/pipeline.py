@@ -1,6 +1,7 @@
 """The steps of a run, each reading what the one before wrote under `runs/NAME/`.
 
-train image: `encoder.pt` · train text: `projection.pt` · export: `*.float.onnx` · quantise: `*.onnx` and manifests.
+train image: `encoder.pt` · train text: `projection.pt` · export: `*.float.onnx` · quantise: `*.onnx` and
+manifests.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from .data import Picture, Product, datakick, grocery
 from .networks import Backbone, ImageEncoder, load_imagenet
 from .protocols import Clean
 from .texts import variant
-from .train_image import ImageConfig, train
+from .train_image import ImageConfig, embed_clean, train
+from .train_text import TextConfig
+from .train_text import train as fit_text
 from .views import Views, build
 
 TEXT_VARIANTS = 14
@@ -116,3 +119,25 @@ def clean_rows(views: Views) -> tuple[np.ndarray, Clean]:
 def unit_rows(x: np.ndarray) -> np.ndarray:
     """Rows scaled to length 1."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def image_rows(vectors: np.ndarray, rows: Clean, leave_out: set[str]) -> dict[str, np.ndarray]:
+    """Vectors of the training pictures by product."""
+    train = rows.split == "train"
+    names = sorted(set(rows.product[train].tolist()) - leave_out)
+    return {name: vectors[train & (rows.product == name)] for name in names}
+
+
+def train_text(config: TextConfig, image: ImageConfig, root: Path, runs: Path, minilm: Path) -> np.ndarray:
+    """Fits the projection to the finished image encoder; saves `runs/NAME/projection.npy`."""
+    views = image_views(image, root, runs)
+    index, rows = clean_rows(views)
+    vectors = embed_clean(load_encoder(image, runs), views, index, image.views.cut)
+    np.save(runs / image.name / "clean.npy", vectors)
+    _, titles = title_vectors(root, runs, minilm)
+    words = text_views(root, runs, minilm)
+    weight = fit_text(
+        config, titles, words, image_rows(vectors, rows, set()), runs / config.name / "log.jsonl"
+    )
+    np.save(runs / config.name / "projection.npy", weight)
+    return weight

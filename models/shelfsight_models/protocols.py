@@ -41,8 +41,9 @@ def grocery_seen(vectors: np.ndarray, rows: Clean) -> dict[str, np.ndarray]:
 def grocery_unseen(vectors: np.ndarray, rows: Clean, out: set[str]) -> dict[str, np.ndarray]:
     """Queries: every val photo and every fourth train photo of the products left out.
 
-    `unseen_photos`: gallery = all train photos of all 81 products but the query itself; `unseen_val_photos`: the same for
-    the val photos alone (a train photo often has a twin from the same shelf); `unseen_iconic`: gallery = 81 iconic pictures.
+    `unseen_photos`: gallery = all train photos of all 81 products but the query itself;
+    `unseen_val_photos`: the same for the val photos alone (a train photo often has a twin from the same
+    shelf); `unseen_iconic`: gallery = 81 iconic pictures.
     """
     photo = rows.grocery & (rows.kind == "photo")
     train = np.flatnonzero(photo & (rows.split == "train"))
@@ -62,7 +63,9 @@ def grocery_unseen(vectors: np.ndarray, rows: Clean, out: set[str]) -> dict[str,
 
 
 def datakick_unseen(vectors: np.ndarray, rows: Clean, out: set[str] | None = None) -> dict[str, np.ndarray]:
-    """Queries: each photo of a product (left out of training) that has another photo; gallery = all other photos."""
+    """Queries: each photo of a product (left out of training) that has another photo; gallery = all other
+    photos.
+    """
     every = np.flatnonzero(~rows.grocery)
     labels = rows.product[every]
     names, counts = np.unique(labels, return_counts=True)

@@ -1,7 +1,8 @@
 """Float ONNX → int8 ONNX.
 
-Convolutional nets: static QDQ, u8 activations with a zero point, symmetric s8 weights per output channel. Transformers: dynamic (see
-`quantise_dynamic_text`), because static activations cost the text encoder 6 % of cosine.
+Convolutional nets: static QDQ, u8 activations with a zero point, symmetric s8 weights per output channel.
+Transformers: dynamic (see `quantise_dynamic_text`), because static activations cost the text encoder 6 % of
+cosine.
 """
 
 from __future__ import annotations
@@ -86,9 +87,10 @@ def quantise_static(
 def quantise_dynamic_text(source: Path, target: Path) -> None:
     """Float transformer → int8 weights, activations quantised as they come.
 
-    Each `MatMul` with a constant right side becomes DynamicQuantizeLinear → MatMulInteger → scale, one weight scale per
-    output column; each big `Gather` table becomes i8 with one scale per row. Attention products, softmax, LayerNorm and
-    GELU stay f32. Only standard operators, so every ONNX reader with MatMulInteger runs it.
+    Each `MatMul` with a constant right side becomes DynamicQuantizeLinear → MatMulInteger → scale, one
+    weight scale per output column; each big `Gather` table becomes i8 with one scale per row. Attention
+    products, softmax, LayerNorm and GELU stay f32. Only standard operators, so every ONNX reader with
+    MatMulInteger runs it.
     """
     model = onnx.load(str(source))
     graph = model.graph

@@ -112,7 +112,7 @@ class ShippedText:
         """Sentences → unit rows `[n, dim]`."""
         out = np.zeros((len(texts), self.manifest["dim"]), np.float32)
         names = self.manifest["inputs"]
-        # One text at a time: activations are quantised per tensor, so a batch would change a text's vector a little.
+        # One text at a time: activations are ranged per tensor, so a batch would change a vector a little.
         for index, ids, mask in encode_batches(self.tokenizer, texts, batch=1):
             out[index] = self.session.run(None, {names["ids"]: ids, names["mask"]: mask})[0]
         return out
@@ -139,8 +139,8 @@ def reference(image: ShippedImage, text: ShippedText) -> dict:
     return {
         "image": {
             "generator": "python -m shelfsight_models reference",
-            "input": "pixel (x, y) = ((x*7 + y*3) % 256, (x*3 + y*5) % 256, (x*y) % 256) at 320x240, then the manifest's "
-            "resize and scaling",
+            "input": "pixel (x, y) = ((x*7 + y*3) % 256, (x*3 + y*5) % 256, (x*y) % 256) at 320x240, "
+            "then the manifest's resize and scaling",
             "embedding": [round(float(v), 6) for v in image.embed([reference_picture()])[0]],
         },
         "text": [

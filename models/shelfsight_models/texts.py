@@ -1,7 +1,8 @@
-"""What people type instead of the exact catalogue line: dropped words, other order, typos, brand first or last.
+"""What people type instead of the exact catalogue line: dropped words, other order, typos, brand first or
+last.
 
-Grocery has one description for a product, so a whole description is the class label in disguise. `weakened` therefore
-deletes the words of the name and drops half of the rest before a description may be used.
+Grocery has one description for a product, so a whole description is the class label in disguise. `weakened`
+therefore deletes the words of the name and drops half of the rest before a description may be used.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def variant(product: Product, rng: np.random.Generator) -> str:
 
 
 def weakened(product: Product, rng: np.random.Generator) -> str:
-    """The description without the words of the name and the coarse name, every other word kept with p = 0.5."""
+    """The description without the words of the name and the coarse name, every other word kept with p =
+    0.5.
+    """
     banned = {w.lower() for w in re.findall(r"\w+", f"{product.name} {product.coarse}")}
     words = [w for w in product.description.split() if not set(re.findall(r"\w+", w.lower())) & banned]
     start = int(rng.integers(0, max(1, len(words) - 20)))

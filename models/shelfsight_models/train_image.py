@@ -1,4 +1,6 @@
-"""Trains the image encoder: frozen front, tuned back, projection into the joint space. See `configs/image_v1.py`."""
+"""Trains the image encoder: frozen front, tuned back, projection into the joint space. See
+`configs/image_v1.py`.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ class ImageConfig:
 
 
 class Student(nn.Module):
-    """Everything that learns: encoder back and projection, product proxies, a text projection for the joint loss."""
+    """Everything that learns: encoder back and projection, product proxies, a text projection for the joint
+    loss.
+    """
 
     def __init__(self, encoder: ImageEncoder, products: int, text_width: int):
         super().__init__()
@@ -80,7 +84,9 @@ def held_out(products: np.ndarray, fold: int) -> set[str]:
 
 
 def pca_projection(features: np.ndarray, dim: int, whiten: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Projection `[dim, width]` and bias: principal axes of the features, each divided by its deviation^`whiten`."""
+    """Projection `[dim, width]` and bias: principal axes of the features, each divided by its
+    deviation^`whiten`.
+    """
     mean = features.mean(0)
     values, vectors = np.linalg.eigh(np.cov((features - mean).T))
     order = np.argsort(-values)[:dim]

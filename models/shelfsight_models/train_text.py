@@ -1,8 +1,8 @@
 """Fits the text projection: MiniLM's 384 numbers → the joint space. The tower stays as published.
 
-Two wishes, one matrix: a product's text should point where its pictures do, and texts should keep the cosines they
-had in MiniLM, so that name → name search over a big catalogue does not get worse. Everything is precomputed, so a run
-takes seconds.
+Two wishes, one matrix: a product's text should point where its pictures do, and texts should keep the
+cosines they had in MiniLM, so that name → name search over a big catalogue does not get worse. Everything
+is precomputed, so a run takes seconds.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def principal_axes(texts: np.ndarray, dim: int) -> np.ndarray:
 def start_projection(titles: np.ndarray, texts: np.ndarray, images: np.ndarray) -> np.ndarray:
     """The catalogue's principal axes, turned as a whole so that texts meet their pictures (Procrustes).
 
-    `titles` `[m, width]`, matching `texts` `[n, width]` and `images` `[n, dim]`. Turning changes no cosine among texts.
+    `titles` `[m, width]`, matching `texts` `[n, width]` and `images` `[n, dim]`. Turning changes no cosine
+    among texts.
     """
     axes = principal_axes(titles, images.shape[1])
     u, _, vt = np.linalg.svd(images.T @ (texts @ axes.T))
@@ -58,7 +59,9 @@ def train(
     image_rows: dict[str, np.ndarray],
     log_to: Path | None = None,
 ) -> np.ndarray:
-    """Projection `[dim, width]`. `titles`: unit tower vectors of a catalogue; `image_rows`: unit vectors by product."""
+    """Projection `[dim, width]`. `titles`: unit tower vectors of a catalogue; `image_rows`: unit vectors by
+    product.
+    """
     generator = torch.Generator().manual_seed(config.seed)
     names = sorted(set(text_views) & set(image_rows))
     means = np.stack([image_rows[n].mean(0) for n in names])

@@ -1,9 +1,10 @@
 """Augmented views, decoded and passed once through the frozen front of the image encoder.
 
-The stem and the first blocks of an ImageNet net are generic and cost most of a training step at full resolution.
-They stay as they are, so their output on a view can be stored: i8 `[C, h, w]`, 22 kB a view. Training then runs the last
-blocks only, several times faster, and every recipe and every fold reads the same views. The front runs as the int8 graph
-that ships, so the trained part sees the very rounding it will meet on the phone.
+The stem and the first blocks of an ImageNet net are generic and cost most of a training step at full
+resolution. They stay as they are, so their output on a view can be stored: i8 `[C, h, w]`, 22 kB a view.
+Training then runs the last blocks only, several times faster, and every recipe and every fold reads the
+same views. The front runs as the int8 graph that ships, so the trained part sees the very rounding it will
+meet on the phone.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class ViewPlan:
 
 @dataclass
 class Views:
-    """The cache in memory: row i is one view. `clean` rows are the picture itself as the phone would see it."""
+    """The cache in memory: row i is one view. `clean` rows are the picture itself as the phone would see
+    it.
+    """
 
     front: np.ndarray  # i8 [n, C, h, w]
     scale: float  # front value = i8 · scale

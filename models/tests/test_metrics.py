@@ -83,7 +83,7 @@ def test_protocols_use_the_right_rows():
         "val_iconic": [0],
     }
     unseen = grocery_unseen(vectors, rows, {"grocery-0"})
-    # One val photo finds its train photo; the train photo has no other photo of its product left: a miss at every k.
+    # The val photo finds its train photo; the train photo has no other one of its product: a miss at every k.
     assert unseen["unseen_photos"].tolist() == [0, 2]
     assert unseen["unseen_val_photos"].tolist() == [0]
     assert unseen["unseen_iconic"].tolist() == [0, 0]
