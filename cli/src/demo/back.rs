@@ -25,7 +25,7 @@ pub(crate) fn back(c: &mut Canvas, d: &Design, [x, y, w, h]: [f32; 4]) {
         });
         [sheet[0] + 6.0, sheet[1] + 6.0, sheet[2] - breadth - 14.0, sheet[3] - 12.0]
     } else {
-        let (bw, bh) = ((w * 0.91).min(h * 1.1), (h * 0.27).min(w * 0.42));
+        let (bw, bh) = ((w * 0.93).min(h * 1.1), (h * 0.27).min(w * 0.42));
         ean13::draw(c, &d.digits, [x + (w - bw) / 2.0, sheet[1] + sheet[3] - bh - 4.0, bw, bh]);
         [sheet[0] + 8.0, sheet[1] + 6.0, sheet[2] - 16.0, sheet[3] - bh - 14.0]
     };

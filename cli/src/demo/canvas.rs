@@ -17,7 +17,7 @@ impl Rgb {
 
     /// This colour with `t` of another.
     pub(crate) fn mix(self, other: Self, t: f32) -> Self {
-        let m = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * t).round().clamp(0.0, 255.0) as u8;
+        let m = |a: u8, b: u8| (f32::from(a) + (f32::from(b) - f32::from(a)) * t + 0.5) as u8; // saturates
         Self(m(self.0, other.0), m(self.1, other.1), m(self.2, other.2))
     }
 

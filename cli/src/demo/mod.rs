@@ -2,15 +2,21 @@
 
 mod artwork;
 mod back;
+mod camera;
 mod canvas;
-pub mod catalogue;
+mod catalogue;
 mod ean13;
 mod package;
 mod packshot;
 mod pattern;
+mod photo;
 mod pictogram;
 mod rng;
 mod round;
+mod shelf;
+mod warp;
 mod words;
 
 pub use catalogue::{DemoProduct, draw_catalogue};
+pub use photo::{Photo, draw_photo};
+pub use shelf::{Shelf, ShelfItem, draw_shelf};

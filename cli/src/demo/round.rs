@@ -31,9 +31,19 @@ struct Body {
     /// Where each zone ends.
     zones: Vec<(f32, Zone)>,
     lid: Zone,
+    /// The radius at `STEPS + 1` even heights.
+    table: Vec<f32>,
 }
 
+const STEPS: usize = 1024;
+
 fn body(d: &Design) -> Body {
+    let mut body = shape(d);
+    body.table = (0..=STEPS).map(|i| body.exact_radius(i as f32 / STEPS as f32)).collect();
+    body
+}
+
+fn shape(d: &Design) -> Body {
     let accent = d.flavour.accent;
     let cap = d.style.secondary.mix(accent, 0.25);
     let content = match d.line.noun {
@@ -44,22 +54,24 @@ fn body(d: &Design) -> Body {
         "Pasta Sauce" => accent.mix(Rgb(190, 50, 30), 0.6),
         _ => accent.mix(Rgb(150, 30, 40), 0.15),
     };
-    let plain = |zone| vec![(1.0, zone)];
     match d.pack {
         Pack::Can => Body {
             profile: vec![(0.0, 0.8), (0.015, 0.84), (0.035, 0.82), (0.09, 1.0), (0.95, 1.0), (0.985, 0.87), (1.0, 0.85)],
             zones: vec![(0.045, Zone::Metal), (0.965, Zone::Label), (1.0, Zone::Metal)],
             lid: Zone::Metal,
+            table: vec![],
         },
         Pack::Tin => Body {
             profile: vec![(0.0, 0.99), (0.02, 1.0), (0.04, 0.965), (0.96, 0.965), (0.98, 1.0), (1.0, 0.99)],
             zones: vec![(0.06, Zone::Metal), (0.94, Zone::Label), (1.0, Zone::Metal)],
             lid: Zone::Metal,
+            table: vec![],
         },
         Pack::Bottle => Body {
             profile: smooth(&[(0.0, 0.29), (0.07, 0.29), (0.075, 0.31), (0.09, 0.27), (0.17, 0.3), (0.36, 1.0), (0.44, 1.0), (0.45, 0.97), (0.82, 0.97), (0.83, 1.0), (0.96, 1.0), (1.0, 0.9)]),
             zones: vec![(0.075, Zone::Cap(cap)), (0.45, Zone::Clear(content)), (0.82, Zone::Label), (1.0, Zone::Clear(content))],
             lid: Zone::Plastic(cap),
+            table: vec![],
         },
         Pack::Flask => {
             let plastic = artwork::colours(d).0.mix(Rgb::WHITE, 0.12);
@@ -67,17 +79,20 @@ fn body(d: &Design) -> Body {
                 profile: smooth(&[(0.0, 0.4), (0.12, 0.42), (0.125, 0.36), (0.15, 0.38), (0.24, 0.94), (0.3, 1.0), (0.93, 1.0), (1.0, 0.88)]),
                 zones: vec![(0.125, Zone::Plastic(cap)), (0.29, Zone::Plastic(plastic)), (0.93, Zone::Label), (1.0, Zone::Plastic(plastic))],
                 lid: Zone::Plastic(cap),
+                table: vec![],
             }
         }
         Pack::Jar => Body {
             profile: smooth(&[(0.0, 0.83), (0.015, 0.86), (0.15, 0.86), (0.155, 0.8), (0.18, 0.82), (0.27, 1.0), (0.95, 1.0), (1.0, 0.9)]),
             zones: vec![(0.155, Zone::Cap(cap)), (0.34, Zone::Clear(content)), (0.88, Zone::Label), (1.0, Zone::Clear(content))],
             lid: Zone::Plastic(cap),
+            table: vec![],
         },
         _ => Body {
             profile: vec![(0.0, 1.0), (0.04, 1.0), (0.042, 0.96), (0.94, 0.8), (1.0, 0.77)],
             zones: vec![(0.042, Zone::Plastic(cap.lighter(0.35))), (0.97, Zone::Label), (1.0, Zone::Plastic(Rgb(240, 238, 234)))],
-            lid: plain(Zone::Plastic(cap.lighter(0.35)))[0].1,
+            lid: Zone::Plastic(cap.lighter(0.35)),
+            table: vec![],
         },
     }
 }
@@ -98,6 +113,12 @@ fn smooth(points: &[(f32, f32)]) -> Vec<(f32, f32)> {
 impl Body {
     /// Radius at a height, both as fractions.
     fn radius(&self, at: f32) -> f32 {
+        let at = at.clamp(0.0, 1.0) * STEPS as f32;
+        let i = (at as usize).min(STEPS - 1);
+        self.table[i] + (self.table[i + 1] - self.table[i]) * (at - i as f32)
+    }
+
+    fn exact_radius(&self, at: f32) -> f32 {
         let after = self.profile.partition_point(|p| p.0 < at);
         match (after.checked_sub(1).map(|i| self.profile[i]), self.profile.get(after)) {
             (Some(a), Some(b)) => a.1 + (b.1 - a.1) * (at - a.0) / (b.0 - a.0).max(1e-6),
@@ -174,12 +195,12 @@ fn surface(
     spin: f32,
     scale: f32,
 ) -> Option<(Rgb, f32)> {
-    let lid = body.radius(0.0) * half;
+    let lid = body.table[0] * half;
     // the height whose ring passes through this pixel: two steps settle it, the tilt is small
     let mut at = y;
     let mut r = lid;
     for _ in 0..2 {
-        r = body.radius((at / h).clamp(0.0, 1.0)) * half;
+        r = body.radius(at / h) * half;
         at = y - TILT * (r * r - x * x).max(0.0).sqrt();
     }
     let cover = ((r - x.abs()) * scale + 0.5).clamp(0.0, 1.0) * ((h - at) * scale + 0.5).clamp(0.0, 1.0);
@@ -245,8 +266,8 @@ fn sample(sheet: &Pixmap, x: f32, y: f32) -> Rgb {
 }
 
 fn premultiplied(c: Rgb, cover: f32) -> PremultipliedColorU8 {
-    let m = |v: u8| (f32::from(v) * cover).round() as u8;
-    PremultipliedColorU8::from_rgba(m(c.0), m(c.1), m(c.2), (cover * 255.0).round() as u8)
+    let m = |v: u8| (f32::from(v) * cover + 0.5) as u8;
+    PremultipliedColorU8::from_rgba(m(c.0), m(c.1), m(c.2), m(255))
         .unwrap_or(PremultipliedColorU8::TRANSPARENT)
 }
 
