@@ -10,9 +10,11 @@ pub mod geometry;
 
 pub mod detect;
 pub mod encode;
+pub mod engine;
 pub mod fuse;
 pub mod index;
 pub mod kernels;
+pub mod options;
 pub mod pack;
 pub mod preprocess;
 pub mod quant;

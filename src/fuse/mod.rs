@@ -3,6 +3,7 @@
 #[cfg(feature = "barcode")]
 pub mod barcode;
 pub mod gtin;
+pub mod score;
 
 #[cfg(feature = "barcode")]
 pub use barcode::{Barcode, BarcodeOptions, read_barcodes};

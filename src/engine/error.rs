@@ -1,0 +1,86 @@
+//! What can go wrong when a pack is opened or queried.
+
+use crate::detect::{DetectError, LoadDetectorError};
+use crate::encode::{EncodeError, LoadEncoderError};
+use crate::index::{OpenIndexError, SearchError};
+use crate::pack::{EncoderKind, EncoderMismatch, OpenPackError, RecordsError};
+
+/// Why a pack cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenEngineError {
+    /// The file is missing, broken, or too new.
+    #[error(transparent)]
+    Pack(#[from] OpenPackError),
+    /// The encoder at hand is not the one the pack was built with.
+    #[error(transparent)]
+    Encoder(#[from] EncoderMismatch),
+    /// An index does not hold together.
+    #[error("the pack's {kind} index is broken: {source}; build the pack again")]
+    Index {
+        /// `image` or `text`.
+        kind: EncoderKind,
+        /// What is wrong.
+        source: OpenIndexError,
+    },
+    /// An index, its row table and its encoder disagree.
+    #[error("the pack's {kind} index is broken: {reason}; build the pack again")]
+    Rows {
+        /// `image` or `text`.
+        kind: EncoderKind,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Why a query cannot be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// Neither picture nor words.
+    #[error("nothing to look for; give a photo, a text, or both")]
+    EmptyQuery,
+    /// More products asked for than allowed.
+    #[error("{found} products asked for; at most {max} can be returned")]
+    Top {
+        /// Number asked for.
+        found: usize,
+        /// Largest number allowed.
+        max: usize,
+    },
+    /// The pack lacks the model that this query needs.
+    #[error("the pack has no {kind} encoder, which this query needs; build the pack with one")]
+    NoModel {
+        /// Which.
+        kind: EncoderKind,
+    },
+    /// A model in the pack cannot be loaded.
+    #[error("the pack's {kind} encoder cannot be loaded: {source}")]
+    LoadEncoder {
+        /// Which.
+        kind: EncoderKind,
+        /// Why.
+        source: LoadEncoderError,
+    },
+    /// The pack's detector cannot be loaded.
+    #[error("the pack's detector cannot be loaded: {0}")]
+    LoadDetector(#[from] LoadDetectorError),
+    /// The model in the pack is not the one its vectors were made with.
+    #[error(transparent)]
+    Mismatch(#[from] EncoderMismatch),
+    /// The picture or the words cannot be encoded.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Products cannot be detected.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// The index refused the query.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A record cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordsError),
+    /// The pack's index does not hold together.
+    #[error(transparent)]
+    Index(#[from] OpenEngineError),
+}

@@ -1,0 +1,192 @@
+//! The whole pipeline: open a pack, find one product, scan many.
+
+mod error;
+mod find;
+mod models;
+mod rows;
+mod scan;
+mod side;
+
+use std::path::Path;
+use std::time::Instant;
+
+use self::models::Slot;
+use self::rows::ProductIndex;
+use crate::detect::Detector;
+use crate::encode::{ImageEncoder, TextEncoder};
+use crate::frame::Frame;
+use crate::fuse::Gtin;
+use crate::fuse::score::Evidence;
+use crate::geometry::Rect;
+use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record};
+
+pub use error::{FindError, OpenEngineError};
+pub use find::Query;
+
+/// How to decode a photo file for a query: more than this short side helps neither barcodes nor boxes.
+#[cfg(feature = "photo")]
+pub const QUERY_DECODE: crate::preprocess::DecodeOptions =
+    crate::preprocess::DecodeOptions { max_pixels: 64 << 20, shrink_to: Some(1200) };
+
+/// A product that matches a query.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// Row of the product in the catalogue.
+    pub product: u32,
+    /// Its catalogue record.
+    pub record: Record,
+    /// Probability that it is the product asked for, in `0..=1`.
+    pub score: f32,
+    /// What speaks for it.
+    pub evidence: Evidence,
+}
+
+/// Milliseconds a stage took, in pipeline order.
+#[derive(Clone, Debug, Default)]
+pub struct Timings(Vec<(&'static str, f64)>);
+
+impl Timings {
+    /// Runs `work` and adds its time to `stage`.
+    pub fn measure<T>(&mut self, stage: &'static str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(stage, start.elapsed().as_secs_f64() * 1e3);
+        result
+    }
+
+    /// Adds `ms` milliseconds to `stage`.
+    pub fn add(&mut self, stage: &'static str, ms: f64) {
+        match self.0.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, sum)) => *sum += ms,
+            None => self.0.push((stage, ms)),
+        }
+    }
+
+    /// Adds the stages of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        for &(stage, ms) in &other.0 {
+            self.add(stage, ms);
+        }
+    }
+
+    /// Stage and milliseconds, in the order the stages were first run.
+    pub fn stages(&self) -> &[(&'static str, f64)] {
+        &self.0
+    }
+
+    /// Sum of all stages, in milliseconds.
+    pub fn total(&self) -> f64 {
+        self.0.iter().map(|(_, ms)| ms).sum()
+    }
+}
+
+/// Answer to [`Engine::find`].
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Best first; each product once.
+    pub matches: Vec<Match>,
+    /// GTINs read from the picture, in the catalogue or not.
+    pub barcodes: Vec<Gtin>,
+    /// Time a stage.
+    pub ms: Timings,
+}
+
+/// One product place in a scanned picture.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Where, in pixels of the upright picture.
+    pub rect: Rect,
+    /// Certainty of the detector that a product is there, in `0..=1`.
+    pub detection: f32,
+    /// Best first.
+    pub matches: Vec<Match>,
+}
+
+/// Answer to [`Engine::scan`].
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The most certain box first.
+    pub items: Vec<Item>,
+    /// GTINs read from the picture, in the catalogue or not.
+    pub barcodes: Vec<Gtin>,
+    /// Time a stage.
+    pub ms: Timings,
+}
+
+/// Options of [`Engine::open`].
+#[derive(Default)]
+pub struct EngineOptions {
+    /// Limits for reading the pack.
+    pub pack: OpenOptions,
+    /// Image encoder to use instead of the pack's own; refused unless it is the one the pack was built with.
+    pub image_encoder: Option<ImageEncoder>,
+    /// Text encoder to use instead of the pack's own; refused unless it is the one the pack was built with.
+    pub text_encoder: Option<TextEncoder>,
+}
+
+/// An open pack with its models, ready for queries from any number of threads.
+///
+/// Models are loaded when first needed, or by [`Engine::warm_up`].
+pub struct Engine {
+    pack: Pack,
+    image: Slot<ImageEncoder>,
+    text: Slot<TextEncoder>,
+    detector: Slot<Detector>,
+}
+
+impl Engine {
+    /// Maps the pack at `path` and checks that encoders given in `options` are those it was built with.
+    ///
+    /// # Errors
+    /// [`OpenEngineError`] if the pack cannot be opened or an encoder does not match.
+    pub fn open(path: &Path, options: EngineOptions) -> Result<Self, OpenEngineError> {
+        let pack = Pack::open(path, &options.pack)?;
+        if let Some(encoder) = &options.image_encoder {
+            pack.check_encoder(EncoderKind::Image, &encoder.id().0)?;
+        }
+        if let Some(encoder) = &options.text_encoder {
+            pack.check_encoder(EncoderKind::Text, &encoder.id().0)?;
+        }
+        let engine = Self {
+            pack,
+            image: Slot::new(options.image_encoder),
+            text: Slot::new(options.text_encoder),
+            detector: Slot::new(None),
+        };
+        for (kind, sections) in
+            [(EncoderKind::Image, IndexSections::Image), (EncoderKind::Text, IndexSections::Text)]
+        {
+            if let Some(index) = engine.product_index(sections)? {
+                index.check_order(kind)?;
+            }
+        }
+        Ok(engine)
+    }
+
+    /// The open pack.
+    pub fn pack(&self) -> &Pack {
+        &self.pack
+    }
+
+    fn product_index(&self, sections: IndexSections) -> Result<Option<ProductIndex<'_>>, OpenEngineError> {
+        ProductIndex::open(&self.pack, sections)
+    }
+
+    /// Barcodes of the picture, or of a part of it, each with its place in the picture.
+    #[cfg(feature = "barcode")]
+    fn read_barcodes(&self, frame: &Frame<'_>, region: Option<Rect>) -> Vec<(Gtin, Option<Rect>)> {
+        let found = crate::fuse::read_barcodes(frame, &crate::fuse::BarcodeOptions::default());
+        let inside =
+            |place: &Rect| region.is_none_or(|region| region.intersection(place) > 0.5 * place.area());
+        found
+            .into_iter()
+            .filter(|barcode| barcode.rect.as_ref().is_none_or(inside))
+            .map(|barcode| (barcode.gtin, barcode.rect))
+            .collect()
+    }
+
+    #[cfg(not(feature = "barcode"))]
+    fn read_barcodes(&self, _: &Frame<'_>, _: Option<Rect>) -> Vec<(Gtin, Option<Rect>)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,84 @@
+//! What one half of a query, its picture or its words, says about products.
+
+use super::rows::ProductIndex;
+use crate::embedding::Embedding;
+use crate::encode::{Calibration, Calibrations};
+use crate::fuse::score::log_odds;
+use crate::index::SearchError;
+
+/// Log-odds of a product that has nothing this half can be compared with.
+const NOTHING_KNOWN: f32 = -6.0;
+
+/// For encoders whose manifest says nothing: keeps the order of cosines, and its probabilities mean little.
+const UNCALIBRATED: Calibrations = {
+    let one = Calibration { scale: 20.0, bias: -12.0 };
+    Calibrations { image: one, text: one }
+};
+
+/// One half of a query against the rows of its own kind, and against those of the other kind for products that have
+/// none of its own (a photo finds a product without pictures through its text, if the encoders share a space).
+pub(super) struct Side<'a> {
+    vector: &'a Embedding,
+    own: Option<Rows<'a>>,
+    other: Option<Rows<'a>>,
+}
+
+struct Rows<'a> {
+    index: &'a ProductIndex<'a>,
+    calibration: Calibration,
+}
+
+impl<'a> Side<'a> {
+    /// The picture of a query.
+    pub fn looks(
+        vector: &'a Embedding,
+        calibration: Option<Calibrations>,
+        images: Option<&'a ProductIndex<'a>>,
+        texts: Option<&'a ProductIndex<'a>>,
+        shared_space: bool,
+    ) -> Self {
+        let calibration = calibration.unwrap_or(UNCALIBRATED);
+        let own = images.map(|index| Rows { index, calibration: calibration.image });
+        let other = texts.filter(|_| shared_space).map(|index| Rows { index, calibration: calibration.text });
+        Self { vector, own, other }
+    }
+
+    /// The words of a query.
+    pub fn words(
+        vector: &'a Embedding,
+        calibration: Option<Calibrations>,
+        images: Option<&'a ProductIndex<'a>>,
+        texts: Option<&'a ProductIndex<'a>>,
+        shared_space: bool,
+    ) -> Self {
+        let calibration = calibration.unwrap_or(UNCALIBRATED);
+        let own = texts.map(|index| Rows { index, calibration: calibration.text });
+        let other =
+            images.filter(|_| shared_space).map(|index| Rows { index, calibration: calibration.image });
+        Self { vector, own, other }
+    }
+
+    /// Products worth scoring, at least `depth` where there are so many.
+    pub fn nearest(&self, depth: usize, keep: &dyn Fn(u32) -> bool) -> Result<Vec<u32>, SearchError> {
+        let mut products = Vec::new();
+        if let Some(own) = &self.own {
+            products.extend(own.index.nearest(self.vector.as_slice(), depth, keep)?);
+        }
+        if let Some(other) = &self.other {
+            let has_own = |product| self.own.as_ref().is_some_and(|own| own.index.has(product));
+            let keep = |product| keep(product) && !has_own(product);
+            products.extend(other.index.nearest(self.vector.as_slice(), depth, &keep)?);
+        }
+        Ok(products)
+    }
+
+    /// Log-odds that `product` is the one asked for.
+    pub fn log_odds(&self, product: u32) -> f32 {
+        let from = |rows: &Option<Rows<'_>>| {
+            let rows = rows.as_ref()?;
+            let cosine = rows.index.cosine(self.vector.as_slice(), product)?;
+            Some(log_odds(cosine, &rows.calibration))
+        };
+        from(&self.own).or_else(|| from(&self.other)).unwrap_or(NOTHING_KNOWN)
+    }
+}

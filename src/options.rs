@@ -1,0 +1,152 @@
+//! What a caller may set for a query; the defaults are the good choice.
+
+use crate::geometry::Rect;
+use crate::pack::RecordView;
+
+/// Largest `top` a query may ask for.
+pub const MAX_TOP: usize = 10_000;
+
+/// Options of [`Engine::find`](crate::engine::Engine::find).
+#[derive(Clone, Debug)]
+pub struct FindOptions {
+    /// Products to return, at most [`MAX_TOP`].
+    pub top: usize,
+    /// Only products that satisfy every condition.
+    pub filters: Vec<Filter>,
+    /// Part of the picture to look at, in upright pixels; the whole picture if `None`.
+    pub region: Option<Rect>,
+    /// Read barcodes from the picture (feature `barcode`).
+    pub barcode: bool,
+}
+
+impl Default for FindOptions {
+    fn default() -> Self {
+        Self { top: 10, filters: Vec::new(), region: None, barcode: true }
+    }
+}
+
+/// Options of [`Engine::scan`](crate::engine::Engine::scan).
+#[derive(Clone, Debug)]
+pub struct ScanOptions {
+    /// Products to return a box.
+    pub top: usize,
+    /// Only products that satisfy every condition.
+    pub filters: Vec<Filter>,
+    /// Boxes to look at, the most certain first.
+    pub max_boxes: usize,
+    /// Read barcodes from the picture (feature `barcode`).
+    pub barcode: bool,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true }
+    }
+}
+
+/// One condition on a catalogue column, as `category=Snacks` or `attr.colour=red|blue`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    column: Column,
+    values: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Column {
+    Id,
+    Brand,
+    Category,
+    Attr(String),
+}
+
+/// A filter that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// No `=`, or nothing on one side of it.
+    #[error("filter '{text}' is not COLUMN=VALUE; write for example 'category=Snacks' or 'brand=A|B'")]
+    Shape {
+        /// The text given.
+        text: String,
+    },
+    /// Not a column that can be filtered.
+    #[error("filter column '{column}' is unknown; use id, brand, category or attr.NAME")]
+    Column {
+        /// The column given.
+        column: String,
+    },
+}
+
+impl std::str::FromStr for Filter {
+    type Err = FilterError;
+
+    /// `COLUMN=VALUE`, or `COLUMN=V1|V2` for any of several; letter case does not matter.
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        let shape = || FilterError::Shape { text: text.to_owned() };
+        let (column, values) = text.split_once('=').ok_or_else(shape)?;
+        let values: Vec<String> =
+            values.split('|').map(|v| v.trim().to_lowercase()).filter(|v| !v.is_empty()).collect();
+        let column = match column.trim() {
+            "" => return Err(shape()),
+            "id" => Column::Id,
+            "brand" => Column::Brand,
+            "category" => Column::Category,
+            other => match other.strip_prefix("attr.") {
+                Some(name) if !name.is_empty() => Column::Attr(name.to_owned()),
+                _ => return Err(FilterError::Column { column: other.to_owned() }),
+            },
+        };
+        if values.is_empty() { Err(shape()) } else { Ok(Self { column, values }) }
+    }
+}
+
+impl Filter {
+    /// Whether a catalogue record satisfies this condition.
+    pub fn accepts(&self, record: &RecordView<'_>) -> bool {
+        let value = match &self.column {
+            Column::Id => record.id(),
+            Column::Brand => record.brand(),
+            Column::Category => record.category(),
+            Column::Attr(name) => record.attr(name),
+        };
+        value.is_some_and(|value| self.values.contains(&value.to_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::{Record, RecordsView, RecordsWriter};
+
+    #[test]
+    fn accepts_by_column() {
+        let mut records = RecordsWriter::new();
+        let record = Record {
+            id: "a1".into(),
+            brand: "Nordlys".into(),
+            category: "Snacks".into(),
+            attrs: vec![("colour".into(), "Red".into())],
+            ..Record::default()
+        };
+        records.push(&record).unwrap();
+        let bytes = records.finish();
+        let record = RecordsView::open(&bytes).unwrap().at(0).unwrap();
+        for (text, want) in [
+            ("category=snacks", true),
+            ("category= Snacks ", true),
+            ("brand=Other|nordlys", true),
+            ("brand=Nord", false),
+            ("attr.colour=red", true),
+            ("attr.size=red", false),
+            ("id=a1", true),
+        ] {
+            assert_eq!(text.parse::<Filter>().unwrap().accepts(&record), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_read() {
+        for text in ["category", "=x", "category=", "category=|", "title=x", "attr.=x"] {
+            assert!(text.parse::<Filter>().is_err(), "{text}");
+        }
+    }
+}
