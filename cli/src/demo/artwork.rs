@@ -1,6 +1,6 @@
 //! What is printed on the front of a package: logo, name, picture, size and claims in one of seven layouts.
 
-use super::canvas::{Canvas, Ink, Rgb, oval, polygon, turn};
+use crate::canvas::{Canvas, Ink, Rgb, oval, polygon, turn};
 use super::catalogue::{Design, Layout, Logo};
 use super::pattern;
 use super::pictogram;
@@ -78,7 +78,7 @@ pub(crate) fn logo(c: &mut Canvas, d: &Design, rect: [f32; 4], on: Rgb) {
         }
         Logo::Slab => {
             c.rounded(rect, h * 0.1, plate);
-            c.stroke(super::canvas::rounded(part(rect, 0.02, 0.07, 0.96, 0.86), h * 0.06).as_ref(), h * 0.03, plate.ink());
+            c.stroke(crate::canvas::rounded(part(rect, 0.02, 0.07, 0.96, 0.86), h * 0.06).as_ref(), h * 0.03, plate.ink());
             c.fit(s.logo_face, &text, inner, ONE, plate.ink(), None);
         }
         Logo::Oval => {
@@ -183,7 +183,7 @@ fn scatter(c: &mut Canvas, d: &Design, p: [f32; 4]) {
 fn quiet(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     let (ground, second) = colours(d);
     let ink = ground.ink();
-    c.stroke(super::canvas::rounded(part(p, 0.06, 0.04, 0.88, 0.92), 4.0).as_ref(), 2.2, ink);
+    c.stroke(crate::canvas::rounded(part(p, 0.06, 0.04, 0.88, 0.92), 4.0).as_ref(), 2.2, ink);
     picture(c, d, spot(p, 0.5, 0.2, 0.17), 0.0);
     logo(c, d, part(p, 0.12, 0.36, 0.76, 0.17), ground);
     c.rect(part(p, 0.36, 0.56, 0.28, 0.008), ink);
@@ -228,8 +228,17 @@ fn window(c: &mut Canvas, d: &Design, p: [f32; 4]) {
 
 /// A badge with teeth in a corner.
 fn starburst(c: &mut Canvas, d: &Design, claim: &str, p: [f32; 4]) {
-    let right = !matches!(d.style.layout, Layout::Side) && d.seed.is_multiple_of(2);
-    let ((x, y), r) = spot(p, if right { 0.84 } else { 0.17 }, 0.66, 0.155);
+    // beside the name, never over it
+    let (cx, cy) = match d.style.layout {
+        Layout::Band => (0.85, 0.64),
+        Layout::Badge => (0.15, 0.76),
+        Layout::Diagonal => (0.16, 0.62),
+        Layout::Scatter => (0.16, 0.63),
+        Layout::Quiet => (0.82, 0.2),
+        Layout::Side => (0.86, 0.44),
+        Layout::Window => (0.85, 0.8),
+    };
+    let ((x, y), r) = spot(p, cx, cy, 0.15);
     let points: Vec<_> = (0..32)
         .map(|i| {
             let t = turn(i as f32 * 360.0 / 32.0);

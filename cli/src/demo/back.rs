@@ -1,7 +1,7 @@
 //! What is printed on the back of a package: the small print and the barcode.
 
 use super::artwork;
-use super::canvas::{Canvas, Rgb};
+use crate::canvas::{Canvas, Rgb};
 use super::catalogue::Design;
 use super::ean13;
 use super::rng::Rng;

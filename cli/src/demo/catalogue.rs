@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::canvas::Rgb;
+use crate::canvas::Rgb;
 use super::ean13;
 use super::package::Side;
 use super::packshot;

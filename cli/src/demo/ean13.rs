@@ -1,6 +1,6 @@
 //! EAN-13 (GS1 General Specifications, section 5.2.1): 95 modules, quiet zones of 11 and 7.
 
-use super::canvas::{Canvas, Rgb};
+use crate::canvas::{Canvas, Rgb};
 use crate::lettering::{Align, Face};
 
 const LEFT: [[u8; 7]; 10] = [

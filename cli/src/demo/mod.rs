@@ -3,7 +3,6 @@
 mod artwork;
 mod back;
 mod camera;
-mod canvas;
 mod catalogue;
 mod ean13;
 mod package;

@@ -4,7 +4,7 @@ use tiny_skia::{Pixmap, Transform};
 
 use super::artwork;
 use super::back;
-use super::canvas::{Canvas, Ink, Rgb, polygon};
+use crate::canvas::{Canvas, Ink, Rgb, polygon};
 use super::catalogue::Design;
 use super::rng::Rng;
 use super::round;

@@ -1,9 +1,9 @@
 //! A product alone on white, as a shop's catalogue shows it.
 
 use image::RgbImage;
-use tiny_skia::{Pixmap, PixmapPaint, Transform};
+use tiny_skia::{PixmapPaint, Transform};
 
-use super::canvas::{Canvas, Ink, Rgb};
+use crate::canvas::{Canvas, Ink, Rgb};
 use super::catalogue::Design;
 use super::package::{self, Side};
 use super::rng::Rng;
@@ -31,7 +31,7 @@ pub(crate) fn draw(d: &Design, side: Side) -> RgbImage {
         Transform::identity(),
         None,
     );
-    to_rgb(&c.into_pixmap())
+    c.into_rgb()
 }
 
 /// A soft flat shadow under something that stands.
@@ -40,10 +40,4 @@ pub(crate) fn shadow(c: &mut Canvas, x: f32, y: f32, rx: f32, ry: f32, strength:
     c.under(Transform::from_row(rx, 0.0, 0.0, ry, x, y), |c| {
         c.circle(0.0, 0.0, 1.0, Ink::Radial((0.0, 0.0), 1.0, fade));
     });
-}
-
-/// An opaque picture without its alpha.
-pub(crate) fn to_rgb(map: &Pixmap) -> RgbImage {
-    let bytes = map.pixels().iter().flat_map(|p| [p.red(), p.green(), p.blue()]).collect();
-    RgbImage::from_raw(map.width(), map.height(), bytes).unwrap_or_default()
 }

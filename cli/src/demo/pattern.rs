@@ -1,6 +1,6 @@
 //! Backgrounds of packages.
 
-use super::canvas::{Canvas, Ink, Rgb};
+use crate::canvas::{Canvas, Ink, Rgb};
 use super::pictogram::{self, Picture};
 use super::rng::Rng;
 

@@ -3,12 +3,13 @@
 use image::RgbImage;
 
 use super::camera::{self, Look};
-use super::canvas::{Canvas, Ink, Rgb};
+use crate::canvas::{Canvas, Ink, Rgb};
 use super::catalogue::DemoProduct;
 use super::package::{self, Side};
-use super::packshot::{shadow, to_rgb};
+use super::packshot::shadow;
 use super::rng::Rng;
 use super::warp::{self, Projection};
+use super::words::Pack;
 
 const VIEW: (u32, u32) = (960, 1280);
 
@@ -37,7 +38,7 @@ pub fn draw_photo(seed: u64, product: &DemoProduct) -> Photo {
     let sprite = package::render(d, side, turned, scale);
     let (sw, sh) = (sprite.pixmap.width() as f32, sprite.pixmap.height() as f32);
     let (cx, cy) = (w * rng.between(0.44, 0.56), h * rng.between(0.46, 0.55));
-    let roll = super::canvas::turn(rng.between(-14.0, 14.0));
+    let roll = crate::canvas::turn(rng.between(-14.0, 14.0));
     let quad = [(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)].map(|(u, v): (f32, f32)| {
         let (x, y) = (u * sw * rng.between(0.95, 1.05), v * sh * rng.between(0.96, 1.04));
         (cx + x * roll.sx + y * roll.kx, cy + x * roll.ky + y * roll.sy)
@@ -45,7 +46,7 @@ pub fn draw_photo(seed: u64, product: &DemoProduct) -> Photo {
     let to_view = Projection::to_quad(sw, sh, quad);
     let mut picture = background(&mut rng, (cx, (quad[2].1 + quad[3].1) / 2.0, sw));
     warp::over(&mut picture, &sprite.pixmap, &to_view);
-    if rng.chance(0.6) {
+    if rng.chance(0.6) && !matches!(d.pack, Pack::Bottle | Pack::Flask) {
         let hand = hand(&mut rng, sw, sh);
         warp::over(&mut picture, &hand, &to_view_of_hand(&to_view, &hand, sw));
     }
@@ -58,7 +59,8 @@ pub fn draw_photo(seed: u64, product: &DemoProduct) -> Photo {
 /// A table, a cloth, tiles or the blurred colours of a shop.
 fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbImage {
     let (w, h) = (VIEW.0 as f32, VIEW.1 as f32);
-    let mut c = Canvas::new(w, h, 1.0);
+    // out of focus and so drawn small
+    let mut c = Canvas::new(w, h, 0.25);
     let kind = rng.below(4);
     match kind {
         0 => {
@@ -106,11 +108,8 @@ fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbIm
     if kind < 3 {
         shadow(&mut c, foot_x + 14.0, foot_y - 10.0, foot_w * 0.72, 60.0, 0.55);
     }
-    let flat = to_rgb(&c.into_pixmap());
-    // out of focus, and cheaply so: a quarter of the size, blurred, and back
-    let small = image::imageops::thumbnail(&flat, VIEW.0 / 4, VIEW.1 / 4);
-    let soft = camera::blur(&small, if kind == 3 { 3.2 } else { rng.between(0.6, 1.6) });
-    image::imageops::resize(&soft, VIEW.0, VIEW.1, image::imageops::FilterType::Triangle)
+    let soft = camera::blur(&c.into_rgb(), if kind == 3 { 3.2 } else { rng.between(0.5, 1.4) });
+    warp::enlarge(&soft, VIEW.0, VIEW.1)
 }
 
 /// Four fingers round the left edge, as far in as they may without touching a barcode.

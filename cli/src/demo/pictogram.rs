@@ -1,7 +1,7 @@
 //! Little pictures of what is inside, drawn about the origin in a circle of radius 1.
 
-use super::canvas::{Canvas, Rgb, Stop, blob, polygon, turn};
-use super::canvas::Ink;
+use crate::canvas::{Canvas, Rgb, Stop, blob, polygon, turn};
+use crate::canvas::Ink;
 use super::rng::Rng;
 
 /// What a package shows.
@@ -342,7 +342,7 @@ fn thing(c: &mut Canvas, what: Picture, accent: Rgb) {
                 c.line(&[(x, -0.35), (x + 0.1, -0.55), (x - 0.05, -0.72), (x + 0.06, -0.92)], 0.07, Ink::Flat(Rgb::WHITE, 0.7));
             }
             c.oval(0.0, 0.78, 0.95, 0.16, CREAM.darker(0.1));
-            c.stroke(super::canvas::oval(0.66, 0.16, 0.26, 0.24).as_ref(), 0.12, CREAM);
+            c.stroke(crate::canvas::oval(0.66, 0.16, 0.26, 0.24).as_ref(), 0.12, CREAM);
             c.blob(&[(-0.68, -0.22), (0.68, -0.22), (0.62, 0.4), (0.3, 0.74), (-0.3, 0.74), (-0.62, 0.4)], Ink::vertical(-0.2, 0.8, Rgb::WHITE, CREAM.darker(0.08)));
             c.oval(0.0, -0.2, 0.62, 0.13, Rgb(96, 58, 36));
         }

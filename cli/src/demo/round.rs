@@ -4,7 +4,7 @@ use tiny_skia::{Pixmap, PremultipliedColorU8};
 
 use super::artwork;
 use super::back;
-use super::canvas::{Canvas, Rgb};
+use crate::canvas::{Canvas, Rgb};
 use super::catalogue::Design;
 use super::package::{Side, Sprite};
 use super::words::Pack;

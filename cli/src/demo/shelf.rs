@@ -5,7 +5,7 @@ use shelfsight::Rect;
 use tiny_skia::{FilterQuality, PixmapPaint, Transform};
 
 use super::camera::Look;
-use super::canvas::{Canvas, Ink, Rgb, turn};
+use crate::canvas::{Canvas, Ink, Rgb, turn};
 use super::catalogue::{DemoProduct, Design};
 use super::ean13;
 use super::package::{self, Side, Sprite};
@@ -22,9 +22,9 @@ const BORDER: f32 = 70.0;
 /// Height of a board's front with its price rail.
 const RAIL: f32 = 34.0;
 /// Room above the tallest product of a row.
-const AIR: f32 = 16.0;
-/// The tallest package in units.
-const TALLEST: f32 = 476.0;
+const AIR: f32 = 22.0;
+/// Room a product takes over its own width.
+const SPREAD: f32 = 1.07;
 
 /// A product on the shelf.
 #[derive(Clone, Debug)]
@@ -59,9 +59,9 @@ struct Facing {
 pub fn draw_shelf(seed: u64, products: &[DemoProduct], n: usize) -> Shelf {
     let mut rng = Rng::numbered(seed, 900);
     let chosen = choose(&mut rng, products.len(), n);
-    let (rows, scale) = arrange(&chosen, products);
-    let facings = stock(&mut rng, &rows, products, scale);
-    let scene = paint(&mut rng, &facings, &rows, products);
+    let plan = arrange(&chosen, products);
+    let facings = stock(&mut rng, &plan, products);
+    let scene = paint(&mut rng, &facings, &plan, products);
     let mut jitter = |v: f32| rng.between(-v, v);
     let (w, h) = (VIEW.0 as f32, VIEW.1 as f32);
     let corners = [
@@ -93,87 +93,83 @@ fn choose(rng: &mut Rng, len: usize, n: usize) -> Vec<usize> {
     chosen
 }
 
-/// Splits products over as few rows as they fit in and gives the scale in pixels a unit.
-fn arrange(chosen: &[usize], products: &[DemoProduct]) -> (Vec<Vec<usize>>, f32) {
-    let room = SCENE.0 - 2.0 * BORDER;
-    for count in 3.. {
-        let pitch = (SCENE.1 - 2.0 * BORDER) / count as f32;
-        let scale = ((pitch - RAIL - AIR) / TALLEST).max(0.05);
-        let mut rows: Vec<Vec<usize>> = vec![];
-        let mut used = f32::MAX;
-        for &p in chosen {
-            let w = products[p].design.extent.0 * scale * 1.1;
-            if used + w > room * 0.8 {
-                rows.push(vec![]);
-                used = 0.0;
-            }
-            used += w;
-            if let Some(row) = rows.last_mut() {
-                row.push(p);
-            }
-        }
-        if rows.len() <= count || count == 12 {
-            rows.truncate(count);
-            while rows.len() < count.min(chosen.len()) {
-                // a row left over takes half of the fullest
-                let Some(longest) = (0..rows.len()).max_by_key(|&i| rows[i].len()) else { break };
-                let half = rows[longest].len() / 2;
-                let tail = rows[longest].split_off(half);
-                rows.insert(longest + 1, tail);
-            }
-            return (rows, scale);
-        }
-    }
-    (vec![], 1.0)
+/// Products row by row, the line each row stands on, and the pixels a unit.
+struct Plan {
+    rows: Vec<Vec<usize>>,
+    /// Top and base line of each row.
+    levels: Vec<(f32, f32)>,
+    scale: f32,
 }
 
-/// Base line of a row's products.
-fn base(row: usize, rows: usize) -> f32 {
-    let pitch = (SCENE.1 - 2.0 * BORDER) / rows.max(1) as f32;
-    BORDER + pitch * (row + 1) as f32 - RAIL
+/// Splits products over as few rows as they fit in; each row is as high as its tallest product needs.
+fn arrange(chosen: &[usize], products: &[DemoProduct]) -> Plan {
+    let (room, high) = (SCENE.0 - 2.0 * BORDER, SCENE.1 - 2.0 * BORDER);
+    let width = |p: usize| products[p].design.extent.0 * SPREAD;
+    let total: f32 = chosen.iter().map(|&p| width(p)).sum();
+    let mut count = 2;
+    loop {
+        let mut rows = vec![vec![]; count];
+        let mut used = 0.0;
+        for &p in chosen {
+            let row = ((used + width(p) / 2.0) / total * count as f32) as usize;
+            rows[row.min(count - 1)].push(p);
+            used += width(p);
+        }
+        let tallest = |row: &Vec<usize>| row.iter().map(|&p| products[p].design.extent.1).fold(190.0, f32::max);
+        let sum: f32 = rows.iter().map(tallest).sum();
+        let scale = ((high - count as f32 * (RAIL + AIR)) / sum).clamp(0.05, 1.0);
+        let widest = rows.iter().map(|r| r.iter().map(|&p| width(p)).sum::<f32>()).fold(0.0, f32::max);
+        if widest * scale < room * 0.92 || count == 16 {
+            let slack = (high - rows.iter().map(|r| tallest(r) * scale + AIR + RAIL).sum::<f32>()) / count as f32;
+            let mut top = BORDER;
+            let levels = rows
+                .iter()
+                .map(|r| {
+                    let from = top;
+                    top += tallest(r) * scale + AIR + RAIL + slack;
+                    (from, top - RAIL)
+                })
+                .collect();
+            return Plan { rows, levels, scale };
+        }
+        count += 1;
+    }
 }
 
 /// Fills each row with as many facings as there is room for.
-fn stock(rng: &mut Rng, rows: &[Vec<usize>], products: &[DemoProduct], scale: f32) -> Vec<Vec<Facing>> {
-    let room = SCENE.0 - 2.0 * BORDER;
+fn stock(rng: &mut Rng, plan: &Plan, products: &[DemoProduct]) -> Vec<Vec<Facing>> {
+    let room = SCENE.0 - 2.0 * BORDER - 8.0;
+    let scale = plan.scale;
     let mut shelf = vec![];
-    for (index, row) in rows.iter().enumerate() {
-        let width = |p: usize| products[p].design.extent.0 * scale;
+    for (row, &(top, floor)) in plan.rows.iter().zip(&plan.levels) {
+        let width = |p: usize| products[p].design.extent.0 * scale * SPREAD;
         let mut counts = vec![1; row.len()];
-        let mut used: f32 = row.iter().map(|&p| width(p) * 1.06 + 3.0).sum();
-        for _ in 0..200 {
+        let mut slack = room - row.iter().map(|&p| width(p)).sum::<f32>();
+        for _ in 0..100 * row.len() {
             let i = rng.below(row.len());
-            let more = row.get(i).map_or(f32::MAX, |&p| width(p) * 1.06 + 3.0);
-            if used + more < room * 0.97 && counts[i] < 4 {
+            if width(row[i]) < slack && counts[i] < 5 {
                 counts[i] += 1;
-                used += more;
+                slack -= width(row[i]);
             }
         }
-        let mut slack = (room - used).max(0.0);
         let mut x = BORDER + 4.0;
         let mut facings = vec![];
-        let floor = base(index, rows.len());
-        let ceiling = if index == 0 { BORDER } else { base(index - 1, rows.len()) + RAIL };
-        for (&p, &count) in row.iter().zip(&counts) {
+        for (i, (&p, &count)) in row.iter().zip(&counts).enumerate() {
             for k in 0..count {
-                // now and then somebody has bought one
-                if k > 0 && rng.chance(0.07) {
-                    x += width(p);
-                    continue;
-                }
                 let d = &products[p].design;
-                let stack = stackable(d, floor - ceiling - AIR, scale);
-                let mut level = floor;
-                for _ in 0..stack {
-                    let facing = facing(rng, p, d, x, level, scale, stack > 1);
-                    level -= d.extent.1 * scale + 1.0;
-                    facings.push(facing);
+                // now and then somebody has bought one
+                if k == 0 || !rng.chance(0.06) {
+                    let stack = stackable(d, floor - top - AIR, scale);
+                    let mut level = floor;
+                    for _ in 0..stack {
+                        facings.push(facing(rng, p, d, x, level, scale, stack > 1));
+                        level -= d.extent.1 * scale + 1.0;
+                    }
                 }
-                x += width(p) * rng.between(0.98, 1.05) + 2.0;
+                x += width(p) * rng.between(0.94, 1.0);
             }
-            let gap = rng.between(0.0, 0.3) * slack;
-            slack -= gap;
-            x += gap;
+            let left = (BORDER + room - x - row[i + 1..].iter().zip(&counts[i + 1..]).map(|(&p, &n)| width(p) * n as f32).sum::<f32>()).max(0.0);
+            x += left / (row.len() - i) as f32 * rng.between(0.3, 1.6);
         }
         shelf.push(facings);
     }
@@ -198,9 +194,9 @@ fn facing(rng: &mut Rng, product: usize, d: &Design, x: f32, floor: f32, scale: 
     Facing { product, sprite, place }
 }
 
-fn paint(rng: &mut Rng, facings: &[Vec<Facing>], rows: &[Vec<usize>], products: &[DemoProduct]) -> tiny_skia::Pixmap {
+fn paint(rng: &mut Rng, facings: &[Vec<Facing>], plan: &Plan, products: &[DemoProduct]) -> tiny_skia::Pixmap {
     let mut c = Canvas::new(SCENE.0, SCENE.1, 1.0);
-    let wall = Rgb::hsl(rng.between(20.0, 230.0), 0.08, rng.between(0.5, 0.78));
+    let wall = Rgb::hsl(rng.between(20.0, 230.0), 0.08, rng.between(0.6, 0.85));
     let metal = if rng.chance(0.5) { Rgb(232, 232, 228) } else { Rgb(120, 124, 130) };
     c.rect([0.0, 0.0, SCENE.0, SCENE.1], wall.darker(0.12));
     let mut x = 0.0;
@@ -210,9 +206,9 @@ fn paint(rng: &mut Rng, facings: &[Vec<Facing>], rows: &[Vec<usize>], products: 
     }
     let paint = PixmapPaint { quality: FilterQuality::Bilinear, ..PixmapPaint::default() };
     for (row, facings) in facings.iter().enumerate() {
-        let floor = base(row, rows.len());
-        let top = if row == 0 { 0.0 } else { base(row - 1, rows.len()) + RAIL };
-        let shade = vec![(0.0, Rgb::BLACK, 0.55), (0.3, Rgb::BLACK, 0.18), (1.0, Rgb::BLACK, 0.1)];
+        let (top, floor) = plan.levels[row];
+        let top = if row == 0 { 0.0 } else { top };
+        let shade = vec![(0.0, Rgb::BLACK, 0.4), (0.3, Rgb::BLACK, 0.1), (1.0, Rgb::BLACK, 0.05)];
         c.rect([0.0, top, SCENE.0, floor - top], Ink::Linear((0.0, top), (0.0, floor), shade));
         c.rect([0.0, floor - 16.0, SCENE.0, 18.0], Ink::vertical(floor - 16.0, floor, metal.darker(0.5), metal.darker(0.12)));
         // the second rank, in the dark behind the first
@@ -221,7 +217,7 @@ fn paint(rng: &mut Rng, facings: &[Vec<Facing>], rows: &[Vec<usize>], products: 
             let dim = PixmapPaint { opacity: 0.55, ..paint };
             c.pixmap_mut().draw_pixmap(0, 0, f.sprite.pixmap.as_ref(), &dim, back, None);
         }
-        let veil = vec![(0.0, Rgb::BLACK, 0.35), (1.0, Rgb::BLACK, 0.25)];
+        let veil = vec![(0.0, Rgb::BLACK, 0.3), (1.0, Rgb::BLACK, 0.15)];
         c.rect([0.0, top, SCENE.0, floor - top - 6.0], Ink::Linear((0.0, top), (0.0, floor), veil));
         for f in facings {
             let (w, h) = (f.sprite.pixmap.width() as f32, f.sprite.pixmap.height() as f32);
@@ -241,24 +237,25 @@ fn paint(rng: &mut Rng, facings: &[Vec<Facing>], rows: &[Vec<usize>], products: 
 fn rail(c: &mut Canvas, rng: &mut Rng, y: f32, metal: Rgb, facings: &[Facing], products: &[DemoProduct]) {
     c.rect([0.0, y, SCENE.0, RAIL], Ink::vertical(y, y + RAIL, metal.lighter(0.25), metal.darker(0.25)));
     c.rect([0.0, y, SCENE.0, 2.0], Ink::Flat(Rgb::WHITE, 0.5));
-    let mut last = None;
-    for f in facings {
-        if last == Some(f.product) {
-            continue;
-        }
-        last = Some(f.product);
+    let mut firsts: Vec<&Facing> = facings.iter().collect();
+    firsts.dedup_by_key(|f| f.product);
+    for (i, f) in firsts.iter().enumerate() {
         let product = &products[f.product];
         let offer = rng.chance(0.12);
         let price = format!("{}.{}9", 1 + rng.below(8), rng.below(10));
-        let (x, w, h) = (f.place.tx.max(BORDER) + 2.0, 92.0, RAIL - 6.0);
+        let x = f.place.tx.max(BORDER) + 2.0;
+        let next = firsts.get(i + 1).map_or(SCENE.0, |n| n.place.tx);
+        let (w, h) = ((next - x - 3.0).clamp(40.0, 92.0), RAIL - 6.0);
         let card = if offer { Rgb(250, 214, 40) } else { Rgb(250, 250, 246) };
         c.rounded([x, y + 4.0, w, h], 2.0, card);
         let ink = Rgb(30, 30, 34);
         let name = Face::Condensed.shortened(&product.title, 8.0, w - 6.0);
         c.text(Face::Condensed, &name, 8.0, x + 3.0, y + 12.0, Align::Left, ink);
         c.text(Face::MontserratBold, &price, 15.0, x + w - 3.0, y + h, Align::Right, if offer { Rgb(190, 20, 30) } else { ink });
-        for (i, _) in ean13::modules(&product.design.digits).iter().enumerate().filter(|(_, dark)| **dark) {
-            c.rect([x + 3.0 + i as f32 * 0.42, y + 15.0, 0.42, h - 15.0], ink);
+        for (k, _) in ean13::modules(&product.design.digits).iter().enumerate().filter(|(_, dark)| **dark) {
+            if w > 84.0 {
+                c.rect([x + 3.0 + k as f32 * 0.42, y + 15.0, 0.42, h - 15.0], ink);
+            }
         }
     }
 }

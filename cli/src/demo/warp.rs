@@ -3,7 +3,7 @@
 use image::RgbImage;
 use tiny_skia::Pixmap;
 
-use super::canvas::Rgb;
+use crate::canvas::Rgb;
 
 /// A point.
 pub(crate) type Point = (f32, f32);
@@ -115,6 +115,24 @@ pub(crate) fn view(scene: &Pixmap, to: &Projection, width: u32, height: u32) -> 
         let s = sample(scene, back.apply((x as f32 + 0.5, y as f32 + 0.5)));
         let keep = 1.0 - s[3] / 255.0;
         image::Rgb([(edge.0, s[0]), (edge.1, s[1]), (edge.2, s[2])].map(|(e, s)| (f32::from(e) * keep + s + 0.5) as u8))
+    })
+}
+
+/// A larger picture of the same, bilinear.
+pub(crate) fn enlarge(from: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (w, h) = (from.width(), from.height());
+    let step = |at: u32, to: u32, of: u32| {
+        let v = ((at as f32 + 0.5) / to as f32 * of as f32 - 0.5).clamp(0.0, of.saturating_sub(1) as f32);
+        let low = v as u32;
+        (low, (low + 1).min(of.saturating_sub(1)), v - low as f32)
+    };
+    RgbImage::from_fn(width, height, |x, y| {
+        let ((x0, x1, fx), (y0, y1, fy)) = (step(x, width, w), step(y, height, h));
+        let [a, b, c, d] = [(x0, y0), (x1, y0), (x0, y1), (x1, y1)].map(|(x, y)| from.get_pixel(x, y).0.map(f32::from));
+        image::Rgb([0, 1, 2].map(|i| {
+            let (top, bottom) = (a[i] + (b[i] - a[i]) * fx, c[i] + (d[i] - c[i]) * fx);
+            (top + (bottom - top) * fy + 0.5) as u8
+        }))
     })
 }
 

@@ -1,6 +1,6 @@
 //! What the invented shop sells: brands that do not exist, and lines of products with their flavours and sizes.
 
-use super::canvas::Rgb;
+use crate::canvas::Rgb;
 use super::pictogram::Picture;
 
 /// Shape of a package.

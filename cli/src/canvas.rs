@@ -1,5 +1,6 @@
 //! Shapes, gradients and text on a premultiplied RGBA picture, in units that do not depend on its size.
 
+use image::RgbImage;
 use tiny_skia::{
     Color, FillRule, GradientStop, LineCap, LineJoin, LinearGradient, Mask, Paint, Path, PathBuilder, Pixmap, Point,
     RadialGradient, Rect, Shader, SpreadMode, Stroke, Transform,
@@ -177,6 +178,21 @@ impl Canvas {
         let px = |v: f32| (v * scale).ceil().clamp(1.0, 8192.0) as u32;
         let pixmap = Pixmap::new(px(w), px(h)).expect("sides are 1 to 8192");
         Self { pixmap, transform: Transform::from_scale(scale, scale), scale }
+    }
+
+    /// A copy of a picture to draw on, a unit a pixel; `None` if it is empty.
+    pub(crate) fn on(picture: &RgbImage) -> Option<Self> {
+        let mut pixmap = Pixmap::new(picture.width(), picture.height())?;
+        for (to, from) in pixmap.data_mut().chunks_exact_mut(4).zip(picture.pixels()) {
+            to.copy_from_slice(&[from.0[0], from.0[1], from.0[2], 255]);
+        }
+        Some(Self { pixmap, transform: Transform::identity(), scale: 1.0 })
+    }
+
+    /// The picture without its alpha; what was transparent is black.
+    pub(crate) fn into_rgb(self) -> RgbImage {
+        let bytes = self.pixmap.pixels().iter().flat_map(|p| [p.red(), p.green(), p.blue()]).collect();
+        RgbImage::from_raw(self.pixmap.width(), self.pixmap.height(), bytes).unwrap_or_default()
     }
 
     /// Pixels a unit at the canvas's own scale.
