@@ -1,5 +1,7 @@
 //! Damaged and hostile packs: every flipped bit is found, every rule has its error, nothing panics.
 
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach helpers
+
 mod pack_support;
 
 use pack_support::*;
@@ -55,7 +57,8 @@ fn sampled_bits_of_a_pack_of_many_blocks_matter() {
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
     // A damaged model is not looked at when the pack is opened, unless asked for.
-    let model = open(&bytes).unwrap().sections().iter().find(|s| s.id == SectionKind::ImageModel.into()).copied();
+    let model =
+        open(&bytes).unwrap().sections().iter().find(|s| s.id == SectionKind::ImageModel.into()).copied();
     let model = model.unwrap();
     bytes[(model.offset + 100_000) as usize] ^= 1;
     let error = open(&bytes).unwrap().verify().unwrap_err();
@@ -70,7 +73,10 @@ fn every_truncation_is_named() {
     let bytes = pack_bytes(100);
     for len in 0..bytes.len() {
         let error = open(&bytes[..len]).unwrap_err();
-        assert!(matches!(error, OpenPackError::Truncated { found, .. } if found == len as u64), "{len}: {error}");
+        assert!(
+            matches!(error, OpenPackError::Truncated { found, .. } if found == len as u64),
+            "{len}: {error}"
+        );
     }
     let mut longer = bytes.clone();
     longer.push(0);
@@ -133,7 +139,10 @@ fn each_rule_has_its_error() {
         }
         fix_checksums(&mut bytes);
         let error = open(&bytes).expect_err(want);
-        assert!(format!("{error:?}").starts_with(want) || format!("{error:?}").contains(want), "{want}: {error:?}");
+        assert!(
+            format!("{error:?}").starts_with(want) || format!("{error:?}").contains(want),
+            "{want}: {error:?}"
+        );
         assert!(!error.to_string().contains('\n'));
     }
 }

@@ -1,5 +1,7 @@
 //! Writing: the old pack stays until the new one is whole, whatever goes wrong.
 
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach helpers
+
 mod pack_support;
 
 use pack_support::*;
@@ -109,8 +111,10 @@ fn a_full_disk_leaves_the_old_pack() {
     let before = std::fs::read(&path).unwrap();
     let test = std::env::current_exe().unwrap();
     // 64 blocks of 512 bytes (1024 in some shells); the signal is ignored so that the write reports the error.
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact a_full_disk_leaves_the_old_pack --nocapture";
-    let child = std::process::Command::new("sh").arg("-c").arg(script).arg(test).env(CHILD, &path).output().unwrap();
+    let script =
+        "trap '' XFSZ; ulimit -f 64; exec \"$0\" --exact a_full_disk_leaves_the_old_pack --nocapture";
+    let child =
+        std::process::Command::new("sh").arg("-c").arg(script).arg(test).env(CHILD, &path).output().unwrap();
     let said = String::from_utf8_lossy(&child.stdout).into_owned();
     assert!(child.status.success() && said.contains("refused: cannot write"), "{child:?}");
     assert_eq!(std::fs::read(&path).unwrap(), before);

@@ -1,8 +1,9 @@
 //! Training and encoding an index; small catalogues get smaller codebooks, or none.
 
 use super::IndexKind;
-use super::view::{Scales, header};
-use crate::kernels::{dot, f16};
+use super::scale::{RowScales, Scales};
+use super::view::header;
+use crate::kernels::f16;
 use crate::quant::{MAX_BYTES, MAX_DIM, Pq, PqParams, QUANTIZER_HEADER_LEN, Rq, RqParams, TrainError};
 use std::collections::BTreeMap;
 
@@ -196,19 +197,16 @@ impl Plan {
             Trained::Rq(Rq::train(vectors, dim, &RqParams { m, k, seed, ..RqParams::default() }, trained)?)
         };
         let codes = quantizer.encode(vectors, dim, progress);
-        let rows = vectors.chunks_exact(dim).zip(codes.chunks_exact(m));
-        let wanted: Vec<f32> = rows.map(|(x, code)| row_scale(x, &quantizer.decode(code))).collect();
-        let scales = Scales::spanning(&wanted);
-        let mut with_scales = Vec::with_capacity(wanted.len() * (m + 1));
-        for (code, scale) in codes.chunks_exact(m).zip(wanted) {
-            with_scales.extend(code);
-            with_scales.push(scales.byte(scale));
-        }
+        let decoded: Vec<f32> = codes.chunks_exact(m).flat_map(|code| quantizer.decode(code)).collect();
+        let RowScales { scales, bytes, exponent } = RowScales::fit(vectors, &decoded, dim, seed);
+        let rows = codes.chunks_exact(m).zip(bytes);
+        let with_scales = rows.flat_map(|(code, scale)| code.iter().copied().chain([scale])).collect();
         let mut section = header(kind, dim, vectors.len() / dim, m + 1, scales);
         section.extend(quantizer.to_bytes());
         let mut params = BTreeMap::from([
             ("code_bytes".into(), m.to_string()),
             ("centroids".into(), k.to_string()),
+            ("scale_exponent".into(), exponent.to_string()),
             ("seed".into(), seed.to_string()),
         ]);
         if kind == IndexKind::Rq {
@@ -267,25 +265,6 @@ fn in_steps(
     codes
 }
 
-/// `1 / ⟨x, x̂⟩`, kept to a sane range where the code is hopeless.
-fn row_scale(x: &[f32], decoded: &[f32]) -> f32 {
-    let along = dot(x, decoded);
-    if along > 0.25 { 1.0 / along } else { 4.0 }
-}
-
-impl Scales {
-    fn spanning(values: &[f32]) -> Self {
-        let min = values.iter().copied().fold(f32::INFINITY, f32::min);
-        let max = values.iter().copied().fold(0.0, f32::max);
-        if min > max { Self::default() } else { Self { min, step: (max - min) / 255.0 } }
-    }
-
-    fn byte(self, scale: f32) -> u8 {
-        // A float cast saturates, so no value leaves the byte.
-        if self.step > 0.0 { ((scale - self.min) / self.step).round() as u8 } else { 0 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,14 +306,5 @@ mod tests {
         assert_eq!(refuse(Flat, 0, &[1.0, f32::NAN], 1), BuildIndexError::Vector { row: 1 });
         assert_eq!(refuse(Pq, 1, &[1.0], 1), BuildIndexError::Bytes { bytes: 1 });
         assert_eq!(refuse(Pq, 2000, &[1.0], 1), BuildIndexError::Bytes { bytes: 2000 });
-    }
-
-    #[test]
-    fn scale_bytes_are_within_half_a_step() {
-        let scales = Scales::spanning(&[1.0, 1.3, 2.0]);
-        for v in [1.0, 1.1, 1.777, 2.0] {
-            assert!((scales.of(scales.byte(v)) - v).abs() <= scales.step * 0.501);
-        }
-        assert_eq!(Scales::spanning(&[1.5]).of(0), 1.5);
     }
 }

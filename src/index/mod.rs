@@ -10,12 +10,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A score is the estimated cosine of query and row. For codes it is `⟨q, x̂⟩ / ⟨x, x̂⟩` (x the row, x̂ its decoded
-//! vector): the decoded vector is shorter than the row and a plain `⟨q, x̂⟩` would underrate near rows most. With
-//! what is left of x taken as pointing anywhere, this estimate has no bias (Gao and Long 2024, section 3.2). One
-//! byte a row holds `1 / ⟨x, x̂⟩`. Estimates may pass 1 by a little.
+//! A score is the estimated cosine of query and row. For codes it is `⟨q, x̂⟩ · c · ⟨x, x̂⟩^−α`, x the row and x̂ its
+//! decoded vector, which is shorter than the row: plain `⟨q, x̂⟩` underrates near rows most. With c = α = 1 the estimate
+//! has no bias if what the code leaves of x points anywhere (Gao and Long 2024, section 3.2); but near rows share part
+//! of what is left, so both are fitted on the catalogue when the index is built. One byte a row holds the factor.
+//! Estimates may pass 1 by a little.
 
 mod build;
+mod scale;
 mod search;
 mod topk;
 mod view;

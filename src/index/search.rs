@@ -101,3 +101,219 @@ impl IndexView<'_> {
         Ok(query.iter().map(|&v| (f64::from(v) / norm) as f32).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::index::{BuiltIndex, IndexKind, IndexParams, OpenIndexError, build};
+    use proptest::prelude::*;
+    use std::sync::OnceLock;
+
+    fn numbers(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        }
+    }
+
+    /// Unit rows in `n / 4` clusters, and queries near some of them.
+    fn clustered(n: usize, dim: usize, queries: usize) -> (Vec<f32>, Vec<f32>) {
+        let mut next = numbers(n as u64);
+        let clusters = n.div_ceil(4);
+        let centres: Vec<f32> = (0..clusters * dim).map(|_| next()).collect();
+        let mut near = |c: usize, noise: f32| {
+            let x: Vec<f32> = centres[c * dim..][..dim].iter().map(|v| v + noise * next()).collect();
+            let norm = x.iter().map(|v| v * v).sum::<f32>().sqrt();
+            x.into_iter().map(move |v| v / norm)
+        };
+        let rows = (0..n).flat_map(|i| near(i % clusters, 0.8).collect::<Vec<_>>()).collect();
+        let queries = (0..queries).flat_map(|i| near(i * 7 % clusters, 0.9).collect::<Vec<_>>()).collect();
+        (rows, queries)
+    }
+
+    fn exact(rows: &[f32], dim: usize, query: &[f32], k: usize) -> Vec<u32> {
+        let scored =
+            rows.chunks(dim).map(|x| x.iter().zip(query).map(|(a, b)| f64::from(a * b)).sum::<f64>());
+        let mut scored: Vec<_> = scored.enumerate().collect();
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        scored.iter().take(k).map(|s| s.0 as u32).collect()
+    }
+
+    /// Recall of the ten nearest, and of the nearest among the ten found.
+    fn recall(kind: IndexKind, bytes: usize, n: usize, dim: usize) -> (f32, f32) {
+        let (rows, queries) = clustered(n, dim, 100);
+        let built = build(&IndexParams { kind, bytes, seed: 1 }, &rows, dim, &mut |_| ()).unwrap();
+        assert_eq!(built.kind, kind, "{:?}", built.note);
+        let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+        let (mut all, mut first) = (0, 0);
+        for query in queries.chunks(dim) {
+            let want = exact(&rows, dim, query, 10);
+            let got = view.search(query, 10, &|_| true).unwrap();
+            all += want.iter().filter(|w| got.iter().any(|h| h.row == **w)).count();
+            first += usize::from(got.iter().any(|h| h.row == want[0]));
+        }
+        (all as f32 / 1000.0, first as f32 / 100.0)
+    }
+
+    #[test]
+    fn flat_is_exact_and_codes_find_the_nearest() {
+        let (all, first) = recall(IndexKind::Flat, 0, 2000, 32);
+        assert!(all >= 0.999 && first == 1.0, "flat: {all} {first}");
+        // Floors a little under what was measured; a wrong scale, table or tie breaks them.
+        for (kind, bytes, floor) in FLOORS {
+            let (all, first) = recall(kind, bytes, 2000, 32);
+            assert!(all >= floor && first >= 0.95, "{kind} of {bytes} bytes: {all} {first}");
+        }
+    }
+
+    const FLOORS: [(IndexKind, usize, f32); 3] =
+        [(IndexKind::Pq, 13, 0.5), (IndexKind::Pq, 25, 0.7), (IndexKind::Rq, 13, 0.5)];
+
+    #[test]
+    fn small_catalogues_keep_their_recall() {
+        for (kind, bytes, n) in [(IndexKind::Pq, 17, 300), (IndexKind::Pq, 9, 120)] {
+            let (all, first) = recall(kind, bytes, n, 48);
+            assert!(all >= 0.6 && first >= 0.95, "{kind} of {bytes} bytes, {n} rows: {all} {first}");
+        }
+        for n in [1, 2, 15, 60] {
+            let (rows, queries) = clustered(n, 24, 3);
+            for kind in [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq] {
+                let built = build(&IndexParams { kind, bytes: 8, seed: 1 }, &rows, 24, &mut |_| ()).unwrap();
+                assert!(built.kind == kind || built.note.is_some());
+                let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+                for query in queries.chunks(24) {
+                    let hits = view.search(query, 100, &|_| true).unwrap();
+                    assert_eq!(hits.len(), n);
+                    assert_eq!(hits[0].row, exact(&rows, 24, query, 1)[0]);
+                }
+            }
+        }
+    }
+
+    const SMALL: usize = 600;
+
+    /// An index of each kind, with a query, built once.
+    fn small(kind: usize) -> &'static (BuiltIndex, Vec<f32>) {
+        static BUILT: OnceLock<Vec<(BuiltIndex, Vec<f32>)>> = OnceLock::new();
+        let all = BUILT.get_or_init(|| {
+            let kinds = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq];
+            let one = |kind| {
+                let (rows, queries) = clustered(SMALL, 16, 1);
+                (build(&IndexParams { kind, bytes: 4, seed: 1 }, &rows, 16, &mut |_| ()).unwrap(), queries)
+            };
+            kinds.map(one).into()
+        });
+        &all[kind]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        #[test]
+        fn a_score_is_the_product_with_the_row_as_stored(kind in 0usize..3, bytes in 2usize..9, n in 64usize..200, seed in any::<u64>()) {
+            let kind = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq][kind];
+            let mut next = numbers(seed);
+            let rows: Vec<f32> = (0..n * 20).map(|_| next()).collect();
+            let built = build(&IndexParams { kind, bytes, seed }, &rows, 20, &mut |_| ()).unwrap();
+            let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+            let query: Vec<f32> = (0..20).map(|_| next()).collect();
+            let norm = kernels::dot(&query, &query).sqrt();
+            for hit in view.search(&query, n, &|_| true).unwrap() {
+                let want = kernels::dot(&view.reconstruct(hit.row).unwrap(), &query) / norm;
+                prop_assert!((hit.score - want).abs() < 1e-5, "{} {}", hit.score, want);
+            }
+        }
+
+        #[test]
+        fn a_filter_equals_searching_what_it_keeps(k in 0usize..40, keep_one_in in 1u32..20) {
+            let (built, queries) = small(1);
+            let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+            let keep = |row: u32| row % keep_one_in == 0;
+            let mut want = view.search(queries, SMALL, &|_| true).unwrap();
+            want.retain(|h| keep(h.row));
+            want.truncate(k);
+            prop_assert_eq!(view.search(queries, k, &keep).unwrap(), want);
+        }
+
+        #[test]
+        fn damaged_indexes_are_refused_or_answer(at in 0usize..2000, byte in any::<u8>(), kind in 0usize..3, cut in any::<bool>()) {
+            let (built, queries) = small(kind);
+            let (mut quantizer, mut codes) = (built.quantizer.clone(), built.codes.clone());
+            let at = if at < 1000 { at % 48 } else { at };
+            if let Some(b) = quantizer.get_mut(at) {
+                *b = byte;
+                if cut { quantizer.truncate(at) }
+            } else {
+                let at = at % codes.len();
+                codes[at] = byte;
+                if cut { codes.truncate(at) }
+            }
+            if let Ok(view) = IndexView::open(&quantizer, &codes) {
+                let hits = view.search(&queries[..view.dim().min(16)], 20, &|_| true);
+                prop_assert!(hits.is_err() || hits.unwrap().iter().all(|h| h.score.is_finite()));
+                prop_assert!(view.reconstruct(SMALL as u32).is_none());
+                view.reconstruct(SMALL as u32 / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn equal_rows_come_by_row_number() {
+        let rows = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+        let built = build(&IndexParams::default(), &rows, 2, &mut |_| ()).unwrap();
+        let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+        let rows =
+            |k| view.search(&[2.0, 0.0], k, &|_| true).unwrap().iter().map(|h| h.row).collect::<Vec<_>>();
+        assert_eq!(rows(2), [1, 2]);
+        assert_eq!(rows(9), [1, 2, 3, 0]);
+        assert_eq!(rows(usize::MAX).len(), 4);
+        assert!(rows(0).is_empty());
+    }
+
+    #[test]
+    fn keep_is_asked_only_about_contenders() {
+        let (rows, queries) = clustered(3000, 16, 1);
+        let built = build(&IndexParams::default(), &rows, 16, &mut |_| ()).unwrap();
+        let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let keep = |_| {
+            asked.set(asked.get() + 1);
+            true
+        };
+        view.search(&queries, 10, &keep).unwrap();
+        assert!(asked.get() < 300, "{}", asked.get());
+    }
+
+    #[test]
+    fn bad_queries_and_bytes_are_named() {
+        let built = build(&IndexParams::default(), &[1.0, 0.0], 2, &mut |_| ()).unwrap();
+        let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
+        let refuse = |q: &[f32]| view.search(q, 1, &|_| true).unwrap_err();
+        assert_eq!(refuse(&[1.0]), SearchError::Dimension { expected: 2, found: 1 });
+        assert_eq!(refuse(&[1.0, f32::NAN]), SearchError::NotFinite { at: 1 });
+        assert_eq!(refuse(&[0.0, 0.0]), SearchError::Zero);
+        assert_eq!(view.search(&[f32::MAX, f32::MAX], 1, &|_| true).unwrap()[0].score, 0.5f32.sqrt());
+        assert!(view.reconstruct(1).is_none());
+        let codes = OpenIndexError::Codes { found: 3, rows: 1, row_len: 4 };
+        assert_eq!(IndexView::open(&built.quantizer, &built.codes[1..]).unwrap_err(), codes);
+        let mut later = built.quantizer.clone();
+        later[2] = 9;
+        let unknown = OpenIndexError::Unknown { version: 1, kind: 9 };
+        assert_eq!(IndexView::open(&later, &built.codes).unwrap_err(), unknown);
+    }
+
+    #[cfg(feature = "build")]
+    #[test]
+    fn builds_are_the_same_on_any_number_of_threads() {
+        let (rows, _) = clustered(1200, 16, 1);
+        for kind in [IndexKind::Pq, IndexKind::Rq] {
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    build(&IndexParams { kind, bytes: 4, seed: 5 }, &rows, 16, &mut |_| ()).unwrap()
+                })
+            };
+            assert_eq!(run(1), run(3));
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! An index over bytes of a pack: header checked, nothing copied.
 
 use super::IndexKind;
+use super::scale::Scales;
 use crate::kernels::f16;
-use crate::quant::{self, MAX_DIM, OpenQuantizerError, Pq, Rq};
+use crate::quant::{MAX_DIM, OpenQuantizerError, Pq, Rq};
 
 /// Version of the index header.
 pub(super) const INDEX_VERSION: u16 = 1;
@@ -58,19 +59,6 @@ pub(super) enum Store<'a> {
     Flat,
     Pq(Pq<'a>),
     Rq(Rq<'a>),
-}
-
-/// What one byte a row says of `1 / ⟨x, x̂⟩`: `min + step · byte`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Scales {
-    pub min: f32,
-    pub step: f32,
-}
-
-impl Scales {
-    pub fn of(self, byte: u8) -> f32 {
-        self.min + self.step * f32::from(byte)
-    }
 }
 
 /// An index that borrows its quantizer and codes.
@@ -204,7 +192,6 @@ impl<'a> IndexView<'a> {
 
     /// Tables of one query, `[m, 256]`; none for flat rows.
     pub(super) fn tables(&self, query: &[f32]) -> Vec<f32> {
-        debug_assert!(quant::MAX_BYTES >= self.row_len || matches!(self.store, Store::Flat));
         match &self.store {
             Store::Flat => Vec::new(),
             Store::Pq(pq) => pq.tables(query),

@@ -10,7 +10,7 @@
 
 mod codebook;
 pub mod kmeans;
-mod parallel;
+pub(crate) mod parallel;
 pub mod pq;
 mod rng;
 pub mod rq;

@@ -1,7 +1,7 @@
 //! Loops over rows: on all cores with feature `build`, else one by one. Results do not depend on which.
 
 /// `f(i)` for each `i < n`, in order.
-pub(super) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
     #[cfg(feature = "build")]
     {
         use rayon::prelude::*;

@@ -1,5 +1,6 @@
 //! A small pack with every kind of section, and tools to damage packs.
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // clippy's exception for tests does not reach helpers
 
 use shelfsight::index::{IndexKind, IndexParams, IndexView, build};
 use shelfsight::pack::*;
@@ -35,8 +36,8 @@ pub fn record(i: u32) -> Record {
         title: format!("Haferdrink Größe {i}"),
         brand: ["Öko", "Nordmark", ""][i as usize % 3].into(),
         category: "Drinks".into(),
-        gtin: (i % 4 != 0).then(|| 4_000_000_000_000 + u64::from(i / 2)),
-        description: if i % 5 == 0 { "Made of oats, water and salt.".into() } else { String::new() },
+        gtin: (!i.is_multiple_of(4)).then(|| 4_000_000_000_000 + u64::from(i / 2)),
+        description: if i.is_multiple_of(5) { "Made of oats, water and salt.".into() } else { String::new() },
         attrs: (0..i % 3).map(|a| (format!("attr{a}"), format!("value {}", i % 4))).collect(),
     }
 }
@@ -180,7 +181,8 @@ pub fn fix_checksums(bytes: &mut [u8]) {
     for entry in 0..entries {
         let at = table.saturating_add(entry * 32);
         let field = |offset| u64_at(bytes, at.saturating_add(offset));
-        let (Some(start), Some(len), Some(first)) = (field(8), field(16), u32_at(bytes, at.saturating_add(24)))
+        let (Some(start), Some(len), Some(first)) =
+            (field(8), field(16), u32_at(bytes, at.saturating_add(24)))
         else {
             continue;
         };
