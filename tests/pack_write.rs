@@ -81,6 +81,19 @@ fn paths_that_cannot_be_packs_are_named() {
 }
 
 #[test]
+fn what_a_killed_writer_left_is_in_no_ones_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.shelf");
+    for n in 0..50 {
+        std::fs::write(folder.path().join(format!(".a.shelf.{}-{n}.tmp", std::process::id())), b"left")
+            .unwrap();
+    }
+    write(&path, 100).unwrap();
+    assert_eq!(model_len(&path), 100);
+    assert_eq!(files(folder.path()).len(), 51);
+}
+
+#[test]
 fn writers_at_once_do_not_clash() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.shelf");

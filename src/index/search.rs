@@ -228,7 +228,7 @@ mod tests {
         fn a_filter_equals_searching_what_it_keeps(k in 0usize..40, keep_one_in in 1u32..20) {
             let (built, queries) = small(1);
             let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
-            let keep = |row: u32| row % keep_one_in == 0;
+            let keep = |row: u32| row.is_multiple_of(keep_one_in);
             let mut want = view.search(queries, SMALL, &|_| true).unwrap();
             want.retain(|h| keep(h.row));
             want.truncate(k);

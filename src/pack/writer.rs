@@ -112,12 +112,21 @@ impl PackWriter {
             return Err(not_a_file());
         }
         let io = |source| WritePackError::Io { path: path.to_owned(), source };
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-        let temporary = path.with_file_name(hidden);
-        // create_new: never write into a file that someone else has.
-        let file = File::options().write(true).create_new(true).open(&temporary).map_err(io)?;
+        let beside = || {
+            let mut hidden = std::ffi::OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+            path.with_file_name(hidden)
+        };
+        let (temporary, file) = loop {
+            let temporary = beside();
+            // create_new: never write into a file that someone else has. A killed writer may have left one of this
+            // name (in a container process ids repeat), so go on to the next.
+            match File::options().write(true).create_new(true).open(&temporary) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                made => break (temporary, made.map_err(io)?),
+            }
+        };
         let temporary = TemporaryFile(Some(temporary));
         let assembler = Assembler::new(BufWriter::with_capacity(1 << 18, file)).map_err(io)?;
         Ok(Self { target: path.to_owned(), temporary, assembler })
@@ -253,5 +262,68 @@ impl Drop for TemporaryFile {
             // Nothing more can be done about a file that cannot be removed.
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that is full after some bytes.
+    struct Full {
+        left: usize,
+        at: u64,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.left == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let n = bytes.len().min(self.left);
+            self.left -= n;
+            self.at += n as u64;
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            if self.left == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl Seek for Full {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(self.at)
+        }
+    }
+
+    #[test]
+    fn a_disk_full_at_any_byte_is_an_error() {
+        let write = |left| -> Result<(), AssembleError> {
+            let mut pack = Assembler::new(Full { left, at: 0 })?;
+            pack.section(SectionKind::Meta.into(), true, b"{}")?;
+            pack.section(SectionKind::Records.into(), true, &[7; 100])?;
+            pack.finish().map(|_| ())
+        };
+        // Header twice (first as zeros), two sections and their padding, table and sums.
+        let whole = 64 + 64 + 128 + 2 * 32 + 2 * 4 + 64;
+        for left in 0..whole {
+            let error = write(left).err();
+            assert!(
+                matches!(error, Some(AssembleError::Io(e)) if e.kind() == io::ErrorKind::StorageFull),
+                "{left}"
+            );
+        }
+        assert!(write(whole + 1).is_ok());
+    }
+
+    #[test]
+    fn sections_are_counted() {
+        let mut pack = PackBuffer::new().unwrap();
+        for id in 0..MAX_SECTIONS {
+            pack.raw_section(SectionId(id + 1000), false, b"").unwrap();
+        }
+        let error = pack.raw_section(SectionId(1), false, b"").unwrap_err();
+        assert!(matches!(error, WritePackError::TooLarge { .. }));
     }
 }
