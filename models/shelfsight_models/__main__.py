@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     command("train", _train, "train or resume a run")
     cross = command("crossval", _crossval, "products held out of training, by fold")
     cross.add_argument("--folds", default="0,1,2,3,4")
-    cross.add_argument("--shares", default="1.0", help="shares of tuned weights to try, the rest ImageNet")
+    cross.add_argument("--shares", default="0,0.7", help="lengths of the fixed part to try, comma-separated")
     cross.add_argument("--steps", type=int, help="shorter schedule, the same for every recipe compared")
     cross.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     cross.add_argument("--json", action="store_true")
@@ -181,7 +181,7 @@ def _crossval(options) -> int:
         print(json.dumps(table))
         return 0
     for share, rows in table.items():
-        print(f"share of tuned weights {share}")
+        print(f"length of the fixed part {share}")
         for name, row in rows.items():
             figures = f"ImageNet {row['imagenet']} ours {row['ours']} difference {row['difference']}"
             print(f"  {name:20s} n={row['queries']:5d} {figures}")

@@ -45,13 +45,24 @@ def fold_vectors(config: ReleaseConfig, text_config, root: Path, runs: Path, min
     raw = pipeline.unit_rows(embed_texts(tower, tokenizer, typed(pictured, 9, "both")))
     parts = []
     for fold in range(FOLDS):
-        vectors = np.load(runs / f"{cross}-fold{fold}" / "clean-1.0.npy")
+        saved = runs / f"{cross}-fold{fold}" / "clean.npy"
+        if not saved.is_file():
+            print(f"fold {fold} of {cross} was not run: left out")
+            continue
+        vectors = np.load(saved)
         out = held_out(np.unique(views.product), fold)
         kept = {name: v for name, v in words.items() if name not in out}
         known = np.array([p.id not in out for p in products])
-        weight = fit_text(text_config, titles[known], kept, pipeline.image_rows(vectors, rows, out))
-        project = [pipeline.unit_rows(x @ weight.T).astype(np.float32) for x in (titles, raw)]
+        weight = fit_text(
+            text_config, titles[known], kept, pipeline.image_rows(vectors, rows, out, config.image.dim)
+        )
+        blank = ((0, 0), (0, vectors.shape[1] - len(weight)))
+        project = [np.pad(pipeline.unit_rows(x @ weight.T), blank).astype(np.float32) for x in (titles, raw)]
         parts.append(FoldVectors(out, vectors, *project))
+    if not parts:
+        raise FileNotFoundError(
+            f"no fold of {cross} under {runs}: run crossval with --set name={cross} first"
+        )
     return rows, products, pictured, parts
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .networks import Backbone, Conv
+from .networks import Backbone, Conv, pool
 
 
 class _FrozenDepthwise(torch.autograd.Function):
@@ -54,19 +54,21 @@ def freeze_filters(backbone: Backbone) -> None:
         block.depthwise.gain.requires_grad_(False)
 
 
-def back(backbone: Backbone, x: Tensor, cut: int) -> Tensor:
-    """`Backbone.back(x, cut)`: `[n, C, h, w]` → pooled f32 `[n, width]`. Every block after `cut` must
+def back(backbone: Backbone, x: Tensor, cut: int, taps: list[Tensor]) -> Tensor:
+    """`Backbone.back(x, cut, taps)`: `[n, C, h, w]` → pooled f32 `[n, width]`. Every block after `cut` must
     expand.
     """
     x = x.permute(0, 2, 3, 1).to(torch.bfloat16)
-    for block in backbone.blocks[cut:]:
+    for number, block in enumerate(backbone.blocks[cut:], cut):
         filters = block.depthwise
         y = _pointwise(block.expand, x).float().permute(0, 3, 1, 2)
         weight = filters.weight * filters.gain[:, None, None, None]
         y = F.relu6(_FrozenDepthwise.apply(y, weight.detach(), filters.bias, filters.stride))
+        if number == backbone.tap:
+            taps.append(pool(y))
         y = _pointwise(block.project, y.permute(0, 2, 3, 1).to(torch.bfloat16))
         x = x + y if block.skip else y
-    return _pointwise(backbone.head, x).float().mean((1, 2))
+    return torch.cat([_pointwise(backbone.head, x).float().mean((1, 2)), *taps], 1)
 
 
 def _pointwise(conv: Conv, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The image encoder as a torch module.
 
-EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding) with batch normalisation frozen into a
-gain and a bias per channel: with statistics fixed there is nothing to gather from a batch, so batches may be
+EfficientNet-Lite0 (no squeeze-excite, ReLU6, TensorFlow "SAME" padding), batch normalisation frozen to a
+gain and a bias per channel: with statistics fixed nothing is gathered from a batch, so batches may be
 small, unseen products cannot shift them, and a training step is a third cheaper.
 """
 
@@ -30,6 +30,11 @@ TINY_STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 12, 2), (5, 2, 2, 16, 1))
 def unit(x: Tensor) -> Tensor:
     """Rows scaled to length 1, in the two operators that every ONNX reader has (ReduceL2, Div)."""
     return x / (torch.linalg.norm(x, dim=1, keepdim=True) + 1e-12)
+
+
+def pool(x: Tensor) -> Tensor:
+    """`[n, C, h, w]` → mean over the picture `[n, C]`."""
+    return torch.flatten(F.adaptive_avg_pool2d(x, 1), 1)
 
 
 class Conv(nn.Module):
@@ -76,18 +81,23 @@ class Block(nn.Module):
         self.project = Conv(mid, cout, 1, act=False)
         self.skip = stride == 1 and cin == cout
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else self.expand(x)
-        y = self.project(self.depthwise(y))
+    def forward(self, x: Tensor, taps: list[Tensor] | None = None) -> Tensor:
+        y = self.depthwise(x if self.expand is None else self.expand(x))
+        if taps is not None:
+            taps.append(pool(y))
+        y = self.project(y)
         return x + y if self.skip else y
 
 
 class Backbone(nn.Module):
-    """Picture `[n, 3, S, S]`, values `(x − 127) / 128` → pooled features `[n, width]`. S must be a multiple
-    of 32.
+    """Picture `[n, 3, S, S]`, values `(x − 127) / 128` → pooled features `[n, width]`. S is a multiple of 32.
+
+    The features are the head's, followed by the depthwise map of block `tap`: the head says what kind of
+    thing it is, the middle of the net how it looks (print, colour, material), which tells packages of a
+    kind apart.
     """
 
-    def __init__(self, stages: tuple = LITE0_STAGES, stem: int = 32, width: int = 1280):
+    def __init__(self, stages: tuple = LITE0_STAGES, stem: int = 32, head: int = 1280, tap: int = 11):
         super().__init__()
         self.stem = Conv(3, stem, 3, 2)
         blocks, cin = [], stem
@@ -96,8 +106,9 @@ class Backbone(nn.Module):
                 blocks.append(Block(cin, cout, kernel, stride if i == 0 else 1, expand))
                 cin = cout
         self.blocks = nn.ModuleList(blocks)
-        self.head = Conv(cin, width, 1)
-        self.width = width
+        self.head = Conv(cin, head, 1)
+        self.tap, self.head_width = tap, head
+        self.width = head + self.blocks[tap].depthwise.weight.shape[0]
 
     def front(self, x: Tensor, cut: int) -> Tensor:
         """The stem and the first `cut` blocks."""
@@ -106,27 +117,61 @@ class Backbone(nn.Module):
             x = block(x)
         return x
 
-    def back(self, x: Tensor, cut: int) -> Tensor:
-        """Everything after `front`, pooled."""
-        for block in self.blocks[cut:]:
-            x = block(x)
-        return torch.flatten(F.adaptive_avg_pool2d(self.head(x), 1), 1)
+    def middle(self, x: Tensor, start: int, stop: int, taps: list[Tensor]) -> Tensor:
+        """Blocks `start` to `stop`, the tapped one adding to `taps`."""
+        for i in range(start, stop):
+            x = self.blocks[i](x, taps if i == self.tap else None)
+        return x
+
+    def parts(self, x: Tensor, cut: int, taps: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Pooled head and tap of what `front` gave. `taps` holds what an earlier `middle` call tapped, if
+        it did.
+        """
+        taps = [] if taps is None else taps
+        x = self.middle(x, cut, len(self.blocks), taps)
+        return pool(self.head(x)), taps[0]
+
+    def back(self, x: Tensor, cut: int, taps: list[Tensor] | None = None) -> Tensor:
+        """Everything after `front`: features `[n, width]`, head before tap."""
+        return torch.cat(self.parts(x, cut, taps), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.back(self.front(x, 0), 0)
 
 
 class ImageEncoder(nn.Module):
-    """Backbone and a learned projection to a unit vector `[n, dim]`."""
+    """Backbone and projections to a unit vector `[n, dim]`, made of two parts.
 
-    def __init__(self, dim: int, backbone: Backbone | None = None):
+    The learned part (`learned` numbers) is trained on products and texts. The generic part (`generic`
+    numbers, may be 0) is a fixed whitening of the frozen middle of the ImageNet net: it has seen no product
+    in particular, which is what helps with products that were not in training. `share` is its length beside
+    the learned part's 1. Texts have zeros there.
+    """
+
+    def __init__(self, learned: int, generic: int = 0, share: float = 0.0, backbone: Backbone | None = None):
         super().__init__()
         self.backbone = backbone or Backbone()
-        self.projection = nn.Linear(self.backbone.width, dim)
-        self.dim = dim
+        self.projection = nn.Linear(self.backbone.width, learned)
+        tap = self.backbone.width - self.backbone.head_width
+        self.generic = nn.Linear(tap, generic) if generic else None
+        self.learned, self.share = learned, share
+        self.dim = learned + generic
 
     def forward(self, x: Tensor) -> Tensor:
-        return unit(self.projection(self.backbone(x)))
+        head, tap = self.backbone.parts(self.backbone.stem(x), 0)
+        return self.join(head, tap)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Unit vectors of features `[n, width]` as `Backbone.back` gives them."""
+        return self.join(features[:, : self.backbone.head_width], features[:, self.backbone.head_width :])
+
+    def join(self, head: Tensor, tap: Tensor) -> Tensor:
+        """Pooled head and tap → unit vectors `[n, dim]`."""
+        learned = unit(self.projection(torch.cat([head, tap], 1)))
+        if self.generic is None:
+            return learned
+        length = (1 + self.share**2) ** 0.5
+        return torch.cat([learned / length, unit(self.generic(tap)) * (self.share / length)], 1)
 
     def fold(self) -> None:
         """Folds every gain into its weight, for export."""

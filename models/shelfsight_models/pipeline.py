@@ -105,7 +105,7 @@ def train_image(config: ImageConfig, root: Path, runs: Path, minilm: Path) -> Im
 
 def load_encoder(config: ImageConfig, runs: Path) -> ImageEncoder:
     """The encoder that `train_image` saved."""
-    encoder = ImageEncoder(config.dim)
+    encoder = ImageEncoder(config.dim, config.generic, config.share)
     encoder.load_state_dict(torch.load(runs / config.name / "encoder.pt", map_location="cpu"))
     return encoder.eval()
 
@@ -121,8 +121,9 @@ def unit_rows(x: np.ndarray) -> np.ndarray:
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
-def image_rows(vectors: np.ndarray, rows: Clean, leave_out: set[str]) -> dict[str, np.ndarray]:
-    """Vectors of the training pictures by product."""
+def image_rows(vectors: np.ndarray, rows: Clean, leave_out: set[str], learned: int) -> dict[str, np.ndarray]:
+    """The learned part of the training pictures' vectors by product, unit rows: what texts are fitted to."""
+    vectors = unit_rows(vectors[:, :learned])
     train = rows.split == "train"
     names = sorted(set(rows.product[train].tolist()) - leave_out)
     return {name: vectors[train & (rows.product == name)] for name in names}
@@ -137,7 +138,7 @@ def train_text(config: TextConfig, image: ImageConfig, root: Path, runs: Path, m
     _, titles = title_vectors(root, runs, minilm)
     words = text_views(root, runs, minilm)
     weight = fit_text(
-        config, titles, words, image_rows(vectors, rows, set()), runs / config.name / "log.jsonl"
+        config, titles, words, image_rows(vectors, rows, set(), image.dim), runs / config.name / "log.jsonl"
     )
     np.save(runs / config.name / "projection.npy", weight)
     return weight

@@ -29,6 +29,18 @@ METHODS = {
 }
 
 
+def below_gemm(source: Path) -> tuple[str, ...]:
+    """Names of the nodes that scale and join what comes out of a `Gemm`: these stay f32."""
+    names, below = [], set()
+    for node in onnx.load(str(source)).graph.node:  # in the order of evaluation
+        if node.op_type == "Gemm":
+            below.update(node.output)
+        elif below & set(node.input):
+            below.update(node.output)
+            names.append(node.name)
+    return tuple(names)
+
+
 class ArrayReader(CalibrationDataReader):
     """Feeds the rows of an array `[n, ...]` one at a time as `{name: [1, ...]}`."""
 
@@ -46,7 +58,7 @@ def quantise_static(
     rows: np.ndarray,
     method: str = "minmax",
     percentile: float = 99.999,
-    exclude: tuple[str, ...] = ("ReduceL2", "Add", "Div"),
+    exclude: tuple[str, ...] = (),
 ) -> None:
     """Static QDQ of a float graph, calibrated on `rows` `[n, ...]`. `exclude` names kinds of
     nodes, or single nodes, left in f32."""

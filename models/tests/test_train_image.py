@@ -8,7 +8,15 @@ import torch
 
 from shelfsight_models import fastback
 from shelfsight_models.networks import TINY_STAGES, Backbone, Conv, ImageEncoder
-from shelfsight_models.train_image import ImageConfig, Sampler, held_out, interpolated, pca_projection, train
+from shelfsight_models.train_image import (
+    ImageConfig,
+    Sampler,
+    embed_clean,
+    held_out,
+    interpolated,
+    pca_projection,
+    train,
+)
 from shelfsight_models.views import ViewPlan, Views
 
 CUT = 3
@@ -16,7 +24,7 @@ CUT = 3
 
 def tiny_backbone() -> Backbone:
     torch.manual_seed(0)
-    return Backbone(TINY_STAGES, stem=8, width=24)
+    return Backbone(TINY_STAGES, stem=8, head=24, tap=3)
 
 
 def tiny_views(seed: int = 0) -> Views:
@@ -34,7 +42,7 @@ def tiny_views(seed: int = 0) -> Views:
                 clean.append(k < 2 and source != "synthetic")
     front = np.array(fronts).astype(np.int8)
     with torch.no_grad():
-        teacher = tiny_backbone().back(torch.from_numpy(front.astype(np.float32) * 0.02), CUT).numpy()
+        teacher = tiny_backbone().back(torch.from_numpy(front.astype(np.float32) * 0.02), CUT)[:, :24].numpy()
     count = len(product)
     return Views(
         front=front,
@@ -52,7 +60,9 @@ def config(**changes) -> ImageConfig:
     base = {
         "name": "tiny",
         "views": ViewPlan(cut=CUT),
+        "tune_from": CUT,
         "dim": 8,
+        "generic": 0,
         "steps": 12,
         "grocery": (5, 3),
         "datakick": (3, 2),
@@ -91,7 +101,7 @@ def test_resume_gives_identical_weights(tmp_path):
 def test_fast_back_is_the_same_function():
     backbone = tiny_backbone()
     x = torch.randn(3, 12, 8, 8)
-    assert torch.allclose(fastback.back(backbone, x, CUT), backbone.back(x, CUT), atol=0.03)
+    assert torch.allclose(fastback.back(backbone, x, CUT, []), backbone.back(x, CUT), atol=0.03)
     for stride, side in ((1, 8), (2, 8)):
         conv = Conv(6, 6, 5, stride, groups=6, act=False)
         a = torch.randn(2, 6, side, side, requires_grad=True)
@@ -129,7 +139,7 @@ def test_batches_pair_an_iconic_picture_with_photos():
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_interpolation_ends(share):
-    start, tuned = tiny_backbone(), ImageEncoder(4, Backbone(TINY_STAGES, stem=8, width=24))
+    start, tuned = tiny_backbone(), ImageEncoder(4, backbone=Backbone(TINY_STAGES, stem=8, head=24, tap=3))
     out = interpolated(tuned, start, share).backbone.head.weight
     assert torch.equal(out, (tuned.backbone if share else start).head.weight)
 
@@ -140,3 +150,25 @@ def test_pca_projection_keeps_the_main_axes():
     weight, bias = pca_projection(x, 3, whiten=0.0)
     assert np.abs((x @ weight.T + bias).mean(0)).max() < 1e-3
     assert np.abs(weight[:, 3:]).max() < 0.05 * np.abs(weight).max()
+
+
+def test_the_fixed_part_is_appended_and_knows_no_labels(tmp_path):
+    views = tiny_views()
+    cfg = config(generic=4, share=0.5, tune_from=CUT + 1, steps=3)
+    encoder = train(cfg, views, tiny_backbone(), texts(), tmp_path)
+    index = np.flatnonzero(views.clean)
+    vectors = embed_clean(encoder, views, index, CUT)
+    assert vectors.shape == (len(index), 12)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    lengths = np.linalg.norm(vectors[:, 8:], axis=1) / np.linalg.norm(vectors[:, :8], axis=1)
+    assert np.allclose(lengths, 0.5, atol=1e-4)
+    other = train(
+        config(generic=4, share=0.5, tune_from=CUT + 1, seed=9),
+        views,
+        tiny_backbone(),
+        texts(),
+        tmp_path / "b",
+    )
+    assert np.allclose(embed_clean(other, views, index, CUT)[:, 8:], vectors[:, 8:], atol=1e-5)
+    with pytest.raises(ValueError, match="frozen tap"):
+        train(config(generic=4, tune_from=CUT, steps=1), views, tiny_backbone(), texts(), tmp_path / "c")
