@@ -58,6 +58,9 @@ pub fn annotate(picture: &RgbImage, annotations: &[Annotation], options: DrawOpt
     }
     let boxes: Vec<Rect> = shown.iter().map(|s| s.0).collect();
     let mut placed: Vec<Rect> = vec![];
+    if options.legend {
+        placed.extend(legend(&mut c, &shown, &boxes, size, (w as f32, h as f32)));
+    }
     for (rect, a) in &shown {
         if a.label.trim().is_empty() && a.score.is_none() {
             continue;
@@ -80,9 +83,6 @@ pub fn annotate(picture: &RgbImage, annotations: &[Annotation], options: DrawOpt
             label(&mut c, &chip_, spot, a.ok);
             placed.push(spot);
         }
-    }
-    if options.legend {
-        legend(&mut c, &shown, size, h as f32);
     }
     c.into_rgb()
 }
@@ -166,7 +166,14 @@ fn label(c: &mut Canvas, chip: &Chip, r: Rect, ok: Option<bool>) {
     }
 }
 
-fn legend(c: &mut Canvas, shown: &[(Rect, &Annotation)], size: f32, height: f32) {
+/// Says what the colours mean in the corner where it hides least, and where that is.
+fn legend(
+    c: &mut Canvas,
+    shown: &[(Rect, &Annotation)],
+    boxes: &[Rect],
+    size: f32,
+    (width, height): (f32, f32),
+) -> Option<Rect> {
     let rows: Vec<(Option<bool>, String)> = [(Some(true), "right"), (Some(false), "wrong"), (None, "found")]
         .into_iter()
         .map(|(ok, word)| (ok, word, shown.iter().filter(|s| s.1.ok == ok).count()))
@@ -175,16 +182,23 @@ fn legend(c: &mut Canvas, shown: &[(Rect, &Annotation)], size: f32, height: f32)
         .collect();
     let widest = rows.iter().map(|r| Face::Montserrat.width(&r.1)).fold(0.0, f32::max) * size;
     let (w, h) = (widest + size * 2.4, size * (1.5 * rows.len() as f32 + 0.5));
-    let (x, y) = (size * 0.6, height - h - size * 0.6);
-    if rows.is_empty() {
-        return;
+    let margin = size * 0.6;
+    if rows.is_empty() || w + 2.0 * margin > width || h + 2.0 * margin > height {
+        return None;
     }
+    let corners = [(0.0, 1.0), (1.0, 1.0), (1.0, 0.0), (0.0, 0.0)].map(|(u, v)| {
+        Rect::new(margin + u * (width - w - 2.0 * margin), margin + v * (height - h - 2.0 * margin), w, h)
+    });
+    let hidden = |r: &Rect| boxes.iter().map(|b| b.intersection(r)).sum::<f32>();
+    let spot = corners.into_iter().min_by(|a, b| hidden(a).total_cmp(&hidden(b)))?;
+    let (x, y) = (spot.x, spot.y);
     c.rounded([x, y, w, h], size * 0.4, Ink::Flat(INK, 0.86));
     for (i, (ok, text)) in rows.iter().enumerate() {
         let base = y + size * (1.35 + 1.5 * i as f32);
         c.rounded([x + size * 0.5, base - size * 0.75, size * 0.8, size * 0.8], size * 0.15, colour(*ok));
         c.text(Face::Montserrat, text, size, x + size * 1.7, base, Align::Left, Rgb(246, 248, 250));
     }
+    Some(spot)
 }
 
 #[cfg(test)]

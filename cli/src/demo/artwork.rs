@@ -235,8 +235,8 @@ fn starburst(c: &mut Canvas, d: &Design, claim: &str, p: [f32; 4]) {
         Layout::Diagonal => (0.16, 0.62),
         Layout::Scatter => (0.16, 0.63),
         Layout::Quiet => (0.82, 0.2),
-        Layout::Side => (0.86, 0.44),
-        Layout::Window => (0.85, 0.8),
+        Layout::Side => (0.88, 0.66),
+        Layout::Window => (0.87, 0.53),
     };
     let ((x, y), r) = spot(p, cx, cy, 0.15);
     let points: Vec<_> = (0..32)

@@ -1,6 +1,6 @@
 //! Bodies of revolution, drawn pixel by pixel: the label bends round the body, turns with it and takes its light.
 
-use tiny_skia::{Pixmap, PremultipliedColorU8};
+use tiny_skia::{Pixmap, PremultipliedColorU8, Transform};
 
 use super::artwork;
 use super::back;
@@ -11,7 +11,7 @@ use super::words::Pack;
 
 /// How far the camera looks down: half the height of a lid's ellipse over half its width.
 const TILT: f32 = 0.075;
-/// Half the angle a label covers.
+/// Half the angle of a label's whole sheet.
 const REACH: f32 = 2.1;
 
 #[derive(Clone, Copy, Debug)]
@@ -150,19 +150,21 @@ pub(crate) fn render(d: &Design, side: Side, turned: f32, scale: f32) -> Sprite 
     let (w, h) = d.extent;
     let half = w / 2.0;
     let (top, bottom) = body.label();
-    let sheet = label(d, side, half, (bottom - top) * h, scale);
+    let spin = turned * (std::f32::consts::PI / 180.0);
+    let sheet = label(d, side, half, (bottom - top) * h, std::f32::consts::FRAC_PI_2 + spin.abs() + 0.02, scale);
+    let asin: Vec<f32> = (0..=STEPS).map(|i| libm::asinf(i as f32 / STEPS as f32)).collect();
     let (above, below) = (TILT * half * body.radius(0.0), TILT * half * body.radius(1.0));
     let mut canvas = Canvas::new(w, above + h + below, scale);
     let map = canvas.pixmap_mut();
     let (columns, rows) = (map.width() as usize, map.height() as usize);
-    let spin = turned * (std::f32::consts::PI / 180.0);
     let px = 1.0 / scale;
     let pixels = map.pixels_mut();
     for row in 0..rows {
         let y = (row as f32 + 0.5) * px - above;
         for column in 0..columns {
             let x = (column as f32 + 0.5) * px - half;
-            let colour = surface(&body, &sheet, (x, y), (half, h), (top, bottom), spin, scale);
+            let at = Spot { x, y, half, h, top, bottom, spin, scale };
+            let colour = surface(&body, &sheet, &asin, &at);
             if let Some((rgb, cover)) = colour {
                 pixels[row * columns + column] = premultiplied(rgb, cover);
             }
@@ -172,29 +174,38 @@ pub(crate) fn render(d: &Design, side: Side, turned: f32, scale: f32) -> Sprite 
     Sprite { pixmap: canvas.into_pixmap(), outline }
 }
 
-/// The label spread flat, `2·REACH` radii wide.
-fn label(d: &Design, side: Side, half: f32, h: f32, scale: f32) -> Pixmap {
+/// The label spread flat, as far as `reach` to both sides of its middle.
+fn label(d: &Design, side: Side, half: f32, h: f32, reach: f32, scale: f32) -> Pixmap {
     let w = 2.0 * REACH * half;
+    let seen = 2.0 * reach.min(REACH) * half;
     let panel = [w / 2.0 - half, h * 0.01, half * 2.0, h * 0.98];
-    let mut c = Canvas::new(w, h, scale);
-    artwork::ground(&mut c, d, [0.0, 0.0, w, h]);
-    match side {
-        Side::Front => artwork::front(&mut c, d, panel),
-        Side::Back => back::back(&mut c, d, panel),
-    }
+    let mut c = Canvas::new(seen, h, scale);
+    c.under(Transform::from_translate((seen - w) / 2.0, 0.0), |c| {
+        artwork::ground(c, d, [0.0, 0.0, w, h]);
+        match side {
+            Side::Front => artwork::front(c, d, panel),
+            Side::Back => back::back(c, d, panel),
+        }
+    });
     c.into_pixmap()
 }
 
-/// Colour and coverage at a point of the picture, or nothing beside the body.
-fn surface(
-    body: &Body,
-    sheet: &Pixmap,
-    (x, y): (f32, f32),
-    (half, h): (f32, f32),
-    (top, bottom): (f32, f32),
+/// A point of the picture and the measures of the body, in units.
+struct Spot {
+    x: f32,
+    y: f32,
+    half: f32,
+    h: f32,
+    /// The label's edges as fractions of the height.
+    top: f32,
+    bottom: f32,
     spin: f32,
     scale: f32,
-) -> Option<(Rgb, f32)> {
+}
+
+/// Colour and coverage at a point of the picture, or nothing beside the body.
+fn surface(body: &Body, sheet: &Pixmap, asin: &[f32], s: &Spot) -> Option<(Rgb, f32)> {
+    let &Spot { x, y, half, h, top, bottom, spin, scale } = s;
     let lid = body.table[0] * half;
     // the height whose ring passes through this pixel: two steps settle it, the tilt is small
     let mut at = y;
@@ -223,10 +234,10 @@ fn surface(
     let gloss = |at: f32, width: f32, strength: f32| strength / (1.0 + ((u - at) / width) * ((u - at) / width));
     let rgb = match body.zone(at / h) {
         Zone::Label => {
-            let angle = libm::asinf(u) + spin;
-            let lx = (angle / (2.0 * REACH) + 0.5) * sheet.width() as f32;
+            let angle = asin[(u.abs() * STEPS as f32) as usize].copysign(u) + spin;
+            let lx = angle * half * scale + sheet.width() as f32 * 0.5;
             let ly = (at / h - top) / (bottom - top) * sheet.height() as f32;
-            shade(sample(sheet, lx, ly), diffuse, gloss(-0.5, 0.11, 0.16))
+            shade_f(sample(sheet, lx, ly), diffuse, gloss(-0.5, 0.11, 0.16))
         }
         Zone::Metal => {
             let band = 0.5 + 0.5 * libm::sinf(u * 7.0 + 1.2);
@@ -234,7 +245,7 @@ fn surface(
         }
         Zone::Plastic(colour) => shade(colour, diffuse, gloss(-0.48, 0.12, 0.3)),
         Zone::Cap(colour) => {
-            let ridge = 0.88 + 0.12 * libm::sinf(libm::asinf(u) * 44.0);
+            let ridge = 0.88 + 0.12 * libm::sinf(asin[(u.abs() * STEPS as f32) as usize].copysign(u) * 44.0);
             shade(colour, diffuse * ridge, gloss(-0.45, 0.14, 0.14))
         }
         Zone::Clear(colour) => {
@@ -246,12 +257,20 @@ fn surface(
 }
 
 fn shade(colour: Rgb, diffuse: f32, gloss: f32) -> Rgb {
-    let lit = if diffuse < 1.0 { colour.darker(1.0 - diffuse) } else { colour.lighter((diffuse - 1.0) * 0.5) };
-    lit.mix(Rgb::WHITE, gloss.min(0.9))
+    shade_f([f32::from(colour.0), f32::from(colour.1), f32::from(colour.2)], diffuse, gloss)
+}
+
+fn shade_f(colour: [f32; 3], diffuse: f32, gloss: f32) -> Rgb {
+    let (dark, light, gloss) = (diffuse.min(1.0), (diffuse - 1.0).max(0.0) * 0.5, gloss.min(0.9));
+    let [r, g, b] = colour.map(|v| {
+        let lit = v * dark + (255.0 - v * dark) * light;
+        (lit + (255.0 - lit) * gloss + 0.5) as u8
+    });
+    Rgb(r, g, b)
 }
 
 /// Bilinear; the sheet is opaque.
-fn sample(sheet: &Pixmap, x: f32, y: f32) -> Rgb {
+fn sample(sheet: &Pixmap, x: f32, y: f32) -> [f32; 3] {
     let (w, h) = (sheet.width() as usize, sheet.height() as usize);
     let (x, y) = ((x - 0.5).clamp(0.0, (w - 1) as f32), (y - 0.5).clamp(0.0, (h - 1) as f32));
     let (x0, y0) = (x as usize, y as usize);
@@ -260,9 +279,10 @@ fn sample(sheet: &Pixmap, x: f32, y: f32) -> Rgb {
     let pixels = sheet.pixels();
     let at = |x: usize, y: usize| {
         let p = pixels[y * w + x];
-        Rgb(p.red(), p.green(), p.blue())
+        [f32::from(p.red()), f32::from(p.green()), f32::from(p.blue())]
     };
-    at(x0, y0).mix(at(x1, y0), fx).mix(at(x0, y1).mix(at(x1, y1), fx), fy)
+    let mix = |a: [f32; 3], b: [f32; 3], t: f32| [0, 1, 2].map(|i| a[i] + (b[i] - a[i]) * t);
+    mix(mix(at(x0, y0), at(x1, y0), fx), mix(at(x0, y1), at(x1, y1), fx), fy)
 }
 
 fn premultiplied(c: Rgb, cover: f32) -> PremultipliedColorU8 {

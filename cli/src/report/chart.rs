@@ -80,7 +80,7 @@ fn frame(
     (x_name, x_ticks): (&str, &[f64]),
     y_ticks: &[f64],
     at: impl Fn(f64, f64) -> (f64, f64),
-    inside: Markup,
+    (inside, below): (Markup, Markup),
 ) -> Markup {
     let (base, right) = (H - BOTTOM, W - RIGHT);
     let first = x_ticks.first().copied().unwrap_or(0.0);
@@ -99,6 +99,7 @@ fn frame(
             line.axis x1=(LEFT) x2=(right) y1=(base) y2=(base) {}
             text.tick x=((LEFT + right) / 2.0) y=(H - 6.0) text-anchor="middle" { (x_name) }
         }
+        (below)
     } }
 }
 
@@ -140,7 +141,7 @@ pub(super) fn histogram(title: &str, unit: &str, values: &[f64]) -> Markup {
         }
     };
     let counts: Vec<f64> = ticks(0.0, most, 4.0).into_iter().filter(|t| t.fract() == 0.0).collect();
-    frame(title, (unit, &ticks(low, high, 6.0)), &counts, at, inside)
+    frame(title, (unit, &ticks(low, high, 6.0)), &counts, at, (inside, html! {}))
 }
 
 pub(super) fn curve(title: &str, x_name: &str, y: Option<(f64, f64)>, series: &[Series]) -> Markup {
@@ -166,13 +167,10 @@ pub(super) fn curve(title: &str, x_name: &str, y: Option<(f64, f64)>, series: &[
             circle class=(format!("dot c{}", i % 5)) cx=(px(x)) cy=(px(y)) r="3.2" {}
         } }
     } };
-    let chart = frame(title, (x_name, &ticks(x0, x1, 8.0)), &ticks(y0, y1, 5.0), at, inside);
-    html! { div.curve {
-        (chart)
-        @if series.len() > 1 || series.iter().any(|s| !s.name.is_empty()) {
-            ul.key { @for (i, s) in series.iter().enumerate() { li { i class=(format!("c{}", i % 5)) {} (s.name) } } }
-        }
-    } }
+    let key = html! { @if series.iter().any(|s| !s.name.is_empty()) {
+        ul.key { @for (i, s) in series.iter().enumerate() { li { i class=(format!("c{}", i % 5)) {} (s.name) } } }
+    } };
+    frame(title, (x_name, &ticks(x0, x1, 8.0)), &ticks(y0, y1, 5.0), at, (inside, key))
 }
 
 #[cfg(test)]
