@@ -1,0 +1,165 @@
+//! The command line. Stable: other tools call it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shelfsight::options::Filter;
+
+use crate::models::EncoderChoice;
+
+/// Name every product in a photo, offline.
+#[derive(Parser)]
+#[command(name = "shelfsight", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print one JSON object on stdout; progress stays on stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Draw a small catalogue and a shelf, build a pack, scan the shelf, write a report: no files needed.
+    Demo(DemoArgs),
+    /// Build and examine packs.
+    #[command(subcommand)]
+    Pack(PackCommand),
+    /// Find one product by a photo, by words, or by both.
+    Find(FindArgs),
+    /// Name many products in one photo, or in every photo of a folder.
+    Scan(ScanArgs),
+    /// Measure how often the right product is found.
+    Eval(EvalArgs),
+}
+
+/// `shelfsight demo`
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Folder for the pictures, the pack and the report.
+    #[arg(long, default_value = "shelfsight-demo")]
+    pub out: PathBuf,
+    /// Seed of the drawing.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Products in the drawn catalogue.
+    #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u32).range(20..=2000))]
+    pub products: u32,
+}
+
+/// `shelfsight pack …`
+#[derive(Subcommand)]
+pub enum PackCommand {
+    /// Build a pack from a catalogue file and a folder of pictures.
+    Build(BuildArgs),
+    /// Print what a pack holds.
+    Inspect {
+        /// The pack.
+        pack: PathBuf,
+    },
+    /// Check every byte of a pack.
+    Verify {
+        /// The pack.
+        pack: PathBuf,
+    },
+}
+
+/// `shelfsight pack build`
+#[derive(Args)]
+pub struct BuildArgs {
+    /// Catalogue, CSV or JSONL: id,title,brand,category,gtin,images,description and any attr.*
+    #[arg(long)]
+    pub catalog: PathBuf,
+    /// Folder that the catalogue's picture paths start from.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Pack to write; an existing one is replaced only when the new one is complete.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Kind of index.
+    #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
+    pub index: IndexArg,
+    /// Bytes a vector for pq and rq.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub bytes: Option<u32>,
+    /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
+    #[arg(long, value_name = "image=PATH,text=PATH", value_delimiter = ',')]
+    pub encoder: Vec<EncoderChoice>,
+    /// Leave out pictures that cannot be read (counted and named) instead of stopping.
+    #[arg(long)]
+    pub skip_bad: bool,
+}
+
+/// Kinds of index.
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum IndexArg {
+    /// Exact up to 50,000 vectors, compressed above.
+    Auto,
+    /// Exact.
+    Flat,
+    /// Product quantization.
+    Pq,
+    /// Residual quantization.
+    Rq,
+}
+
+/// `shelfsight find`
+#[derive(Args)]
+pub struct FindArgs {
+    /// Photo of one product (JPEG, PNG, WebP).
+    #[arg(required_unless_present = "text")]
+    pub photo: Option<PathBuf>,
+    /// Words: a name, a brand, or a GTIN.
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Pack to search.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Products to return.
+    #[arg(long, default_value_t = 10)]
+    pub top: usize,
+    /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l'; may be repeated.
+    #[arg(long)]
+    pub filter: Vec<Filter>,
+}
+
+/// `shelfsight scan`
+#[derive(Args)]
+pub struct ScanArgs {
+    /// Photo, or a folder of photos.
+    pub photo: PathBuf,
+    /// Pack to search.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Products to return a box.
+    #[arg(long, default_value_t = 3)]
+    pub top: usize,
+    /// Only products with this column value; may be repeated.
+    #[arg(long)]
+    pub filter: Vec<Filter>,
+    /// Write the photo with boxes and names (a PNG, or a folder if PHOTO is one).
+    #[arg(long)]
+    pub annotate: Option<PathBuf>,
+}
+
+/// `shelfsight eval`
+#[derive(Args)]
+pub struct EvalArgs {
+    /// Pack to search.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Query file, CSV or JSONL: image,text,ids
+    #[arg(long)]
+    pub queries: PathBuf,
+    /// Folder that the queries' picture paths start from.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Write an HTML report with charts and pictures.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// Do not read barcodes, to measure looks and words alone.
+    #[arg(long)]
+    pub no_barcode: bool,
+}

@@ -1,0 +1,175 @@
+//! `shelfsight pack build|inspect|verify`.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use shelfsight::build::{self, BuildOptions, BuildReport};
+use shelfsight::index::{IndexKind, IndexParams};
+use shelfsight::pack::{IndexMeta, OpenOptions, Pack};
+
+use crate::args::{BuildArgs, IndexArg};
+use crate::models;
+use crate::output;
+use crate::progress::BuildBars;
+
+/// Vectors up to which `auto` keeps the index exact: a scan of them takes a few milliseconds on a phone.
+const AUTO_FLAT: usize = 50_000;
+
+/// Bytes a vector of a compressed index unless the user says otherwise.
+const DEFAULT_BYTES: usize = 64;
+
+/// Builds a pack.
+pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
+    let models = models::chosen(&args.encoder)?;
+    let (rows, refused) = if args.skip_bad {
+        build::read_catalogue_partly(&args.catalog).with_context(|| args.catalog.display().to_string())?
+    } else {
+        let rows = build::read_catalogue(&args.catalog).with_context(|| args.catalog.display().to_string())?;
+        (rows, Vec::new())
+    };
+    if !args.images.is_dir() {
+        bail!("{}: not a folder; --images is the folder that picture paths start from", args.images.display());
+    }
+    let pictures: usize = rows.iter().map(|row| row.images.len()).sum();
+    let options = BuildOptions {
+        images: args.images.clone(),
+        index: index_params(args.index, args.bytes, pictures.max(rows.len())),
+        skip_bad: args.skip_bad,
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+        generator: concat!("shelfsight ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let bars = BuildBars::default();
+    let report = build::build_pack(&rows, &models, &options, &args.out, &|step, done, total| {
+        bars.show(step, done, total);
+    })?;
+    bars.finish();
+    for (line, reason) in &refused {
+        eprintln!("skipped line {line}: {reason}");
+    }
+    for skipped in &report.skipped {
+        eprintln!("skipped line {}: picture {:?} of {:?}: {}", skipped.line, skipped.image, skipped.id, skipped.reason);
+    }
+    if json {
+        output::print(&json!({
+            "pack": args.out,
+            "products": report.meta.product_count,
+            "image_rows": report.meta.image_rows,
+            "text_rows": report.meta.text_rows,
+            "bytes": report.bytes,
+            "skipped_rows": refused.len(),
+            "skipped_images": report.skipped.len(),
+            "index": { "image": report.meta.image_index, "text": report.meta.text_index },
+        }));
+    } else {
+        summary(args, &report, refused.len());
+    }
+    Ok(())
+}
+
+/// Turns the flags into index parameters for `vectors` vectors.
+pub fn index_params(kind: IndexArg, bytes: Option<u32>, vectors: usize) -> IndexParams {
+    let kind = match kind {
+        IndexArg::Auto if vectors <= AUTO_FLAT && bytes.is_none() => IndexKind::Flat,
+        IndexArg::Flat => IndexKind::Flat,
+        IndexArg::Auto | IndexArg::Pq => IndexKind::Pq,
+        IndexArg::Rq => IndexKind::Rq,
+    };
+    IndexParams { kind, bytes: bytes.map_or(DEFAULT_BYTES, |b| b as usize), seed: 0 }
+}
+
+fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) {
+    let meta = &report.meta;
+    println!("{}: {} products, {} bytes", args.out.display(), meta.product_count, report.bytes);
+    for (name, rows, index) in
+        [("pictures", meta.image_rows, &meta.image_index), ("texts", meta.text_rows, &meta.text_index)]
+    {
+        if let Some(index) = index {
+            println!("  {rows} {name}: {}", describe(index));
+        }
+    }
+    let skipped = report.skipped.len() + refused;
+    if skipped > 0 {
+        println!("  {} rows and {} pictures were left out, see above", refused, report.skipped.len());
+    }
+}
+
+fn describe(index: &IndexMeta) -> String {
+    let mut text = format!("{} index, {} B a vector", index.kind, index.bytes_per_vector);
+    if let Some(m) = index.measured {
+        let share = 100.0 * m.recall_at_10;
+        text += &format!(", finds {share:.1} % of the 10 exact nearest ({} sampled)", m.sample);
+    }
+    if let Some(note) = &index.note {
+        text += &format!("; {note}");
+    }
+    text
+}
+
+/// Prints what a pack holds.
+pub fn inspect(path: &Path, json: bool) -> Result<()> {
+    let pack = Pack::open(path, &OpenOptions::default()).with_context(|| path.display().to_string())?;
+    let meta = pack.meta();
+    if json {
+        let sections: Vec<Value> = pack
+            .sections()
+            .iter()
+            .map(|s| json!({"name": s.id.to_string(), "offset": s.offset, "bytes": s.len}))
+            .collect();
+        output::print(&json!({
+            "bytes": pack.file_len(),
+            "deleted": pack.tombstones().deleted(),
+            "meta": meta,
+            "sections": sections,
+        }));
+        return Ok(());
+    }
+    println!("{}", path.display());
+    println!("  format {}, {} bytes, made by {}", pack.version(), pack.file_len(), meta.generator);
+    println!("  {} products, {} deleted", meta.product_count, pack.tombstones().deleted());
+    for (name, encoder) in [("image", &meta.image), ("text", &meta.text), ("detector", &meta.detector)] {
+        if let Some(e) = encoder {
+            println!("  {name}: {} {} ({})", e.name, e.version, &e.id[..12.min(e.id.len())]);
+        }
+    }
+    for (name, rows, index) in
+        [("pictures", meta.image_rows, &meta.image_index), ("texts", meta.text_rows, &meta.text_index)]
+    {
+        if let Some(index) = index {
+            println!("  {rows} {name}: {}", describe(index));
+        }
+    }
+    println!("  sections:");
+    for section in pack.sections() {
+        println!("    {:<18} {:>12} B at {}", section.id.to_string(), section.len, section.offset);
+    }
+    println!("  licences:");
+    for licence in &meta.licences {
+        println!("    {}: {}. {}", licence.what, licence.licence, licence.attribution);
+    }
+    Ok(())
+}
+
+/// Checks every byte of a pack.
+pub fn verify(path: &Path, json: bool) -> Result<()> {
+    let options = OpenOptions { verify: true, ..OpenOptions::default() };
+    let engine = shelfsight::engine::Engine::open(
+        path,
+        shelfsight::engine::EngineOptions { pack: options, ..Default::default() },
+    )
+    .with_context(|| path.display().to_string())?;
+    engine.warm_up().with_context(|| path.display().to_string())?;
+    let report = engine.pack().verify().with_context(|| path.display().to_string())?;
+    if json {
+        output::print(&json!({
+            "ok": true,
+            "bytes": report.bytes,
+            "sections": report.sections,
+            "blocks": report.blocks,
+        }));
+    } else {
+        println!("{}: {} bytes, {} sections, {} blocks: all as written", path.display(), report.bytes, report.sections, report.blocks);
+    }
+    Ok(())
+}

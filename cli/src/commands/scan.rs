@@ -1,0 +1,124 @@
+//! `shelfsight scan`: many products in one photo, or in every photo of a folder.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use shelfsight::engine::{Engine, Scan};
+use shelfsight::options::ScanOptions;
+use shelfsight::preprocess::Photo;
+
+use crate::args::ScanArgs;
+use crate::draw::{self, Annotation, DrawOptions};
+use crate::{output, progress};
+
+/// Extensions of photos looked for in a folder; files are then told by their content.
+const PHOTOS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// Below this score a label carries a question mark.
+const SURE: f32 = 0.5;
+
+/// Runs the command.
+pub fn run(args: &ScanArgs, json: bool) -> Result<()> {
+    let engine = super::open(&args.pack)?;
+    if args.photo.is_dir() {
+        return folder(&engine, args, json);
+    }
+    let value = one(&engine, args, &args.photo, args.annotate.as_deref(), json)?;
+    if json {
+        output::print(&value);
+    }
+    Ok(())
+}
+
+fn folder(engine: &Engine, args: &ScanArgs, json: bool) -> Result<()> {
+    let photos = photos_in(&args.photo)?;
+    if photos.is_empty() {
+        bail!("{}: no photos here; JPEG, PNG and WebP files are read", args.photo.display());
+    }
+    if let Some(out) = &args.annotate {
+        std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    }
+    let bar = progress::bar("photos", photos.len() as u64);
+    let mut values = Vec::with_capacity(photos.len());
+    for photo in photos {
+        let name = photo.file_name().unwrap_or_default();
+        let annotate = args.annotate.as_ref().map(|out| out.join(name).with_extension("png"));
+        // One unreadable photo must not lose the others.
+        match one(engine, args, &photo, annotate.as_deref(), json) {
+            Ok(mut value) => {
+                value["photo"] = json!(photo);
+                values.push(value);
+            }
+            Err(error) => {
+                eprintln!("skipped {error:#}");
+                values.push(json!({"photo": photo, "error": format!("{error:#}")}));
+            }
+        }
+        bar.inc(1);
+    }
+    bar.finish();
+    if json {
+        output::print(&json!({ "photos": values }));
+    }
+    Ok(())
+}
+
+fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        if path.is_file() && PHOTOS.contains(&extension.as_str()) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn one(engine: &Engine, args: &ScanArgs, path: &Path, annotate: Option<&Path>, json: bool) -> Result<Value> {
+    let (photo, mut ms) = super::read_photo(path)?;
+    let options = ScanOptions { top: args.top, filters: args.filter.clone(), ..ScanOptions::default() };
+    let scan = engine.scan(&photo.frame(), &options).with_context(|| path.display().to_string())?;
+    ms.extend(&scan.ms);
+    if let Some(out) = annotate {
+        let picture = annotated(&photo, &scan)?;
+        picture.save(out).with_context(|| out.display().to_string())?;
+    }
+    if !json {
+        println!("{}: {} products in {:.0} ms", path.display(), scan.items.len(), ms.total());
+        for item in &scan.items {
+            let r = &item.rect;
+            println!("  at {:.0},{:.0} size {:.0}×{:.0}", r.x, r.y, r.w, r.h);
+            for (rank, found) in (1..).zip(&item.matches) {
+                println!("  {}", output::line(rank, found));
+            }
+        }
+    }
+    Ok(json!({
+        "items": scan.items.iter().map(output::item).collect::<Vec<_>>(),
+        "barcodes": output::gtins(&scan.barcodes),
+        "ms": output::timings(&ms),
+    }))
+}
+
+/// The photo with a box and a name for each item.
+fn annotated(photo: &Photo, scan: &Scan) -> Result<image::RgbImage> {
+    let (width, height) = (photo.width(), photo.height());
+    let picture = image::RgbImage::from_raw(width, height, photo.rgb().to_vec());
+    let picture = picture.context("the photo's size and pixels disagree")?;
+    let notes: Vec<Annotation> = scan
+        .items
+        .iter()
+        .map(|item| {
+            let best = item.matches.first();
+            let label = best.map_or_else(|| "?".to_owned(), |m| {
+                let doubt = if m.score < SURE { "? " } else { "" };
+                format!("{doubt}{}", output::name(m))
+            });
+            Annotation { rect: item.rect, label, score: best.map(|m| m.score), ok: None }
+        })
+        .collect();
+    Ok(draw::annotate(&picture, &notes, DrawOptions::default()))
+}

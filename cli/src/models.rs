@@ -1,0 +1,60 @@
+//! The models that ship inside the command, and those a user names instead.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use shelfsight::build::Models;
+use shelfsight::encode::{EncoderFiles, read_encoder_files};
+
+macro_rules! weights {
+    ($file:literal) => {
+        include_bytes!(concat!("../../models/weights/", $file))
+    };
+}
+
+/// The shipped image encoder, text encoder and detector.
+pub fn shipped() -> Models {
+    let files = |manifest: &[u8], model: &[u8], tokenizer: Option<&[u8]>| EncoderFiles {
+        manifest_json: manifest.to_vec(),
+        model: model.to_vec(),
+        tokenizer: tokenizer.map(<[u8]>::to_vec),
+    };
+    Models {
+        image: Some(files(weights!("image.json"), weights!("image.onnx"), None)),
+        text: Some(files(weights!("text.json"), weights!("text.onnx"), Some(weights!("tokenizer.json")))),
+        detector: Some(files(weights!("detector.json"), weights!("detector.onnx"), None)),
+    }
+}
+
+/// A user's choice of encoders: `image=PATH` or `text=PATH`, PATH being a manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncoderChoice {
+    /// Manifest of an image encoder.
+    Image(PathBuf),
+    /// Manifest of a text encoder.
+    Text(PathBuf),
+}
+
+impl std::str::FromStr for EncoderChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some(("image", path)) if !path.is_empty() => Ok(Self::Image(path.into())),
+            Some(("text", path)) if !path.is_empty() => Ok(Self::Text(path.into())),
+            _ => Err(format!("'{text}' is not image=PATH or text=PATH, PATH being an encoder's manifest (.json)")),
+        }
+    }
+}
+
+/// The shipped models with the user's encoders in their place.
+pub fn chosen(choices: &[EncoderChoice]) -> Result<Models> {
+    let mut models = shipped();
+    for choice in choices {
+        match choice {
+            EncoderChoice::Image(path) => models.image = Some(read_encoder_files(path)?),
+            EncoderChoice::Text(path) => models.text = Some(read_encoder_files(path)?),
+        }
+    }
+    Ok(models)
+}

@@ -1,0 +1,210 @@
+//! The command as a user runs it, with the shipped models.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::OnceLock;
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn run(args: &[&str], dir: &Path) -> Output {
+    cargo_bin_cmd!("shelfsight").current_dir(dir).args(args).output().expect("the command starts")
+}
+
+/// Standard output as JSON of a command that must succeed.
+fn json(args: &[&str], dir: &Path) -> Value {
+    let out = run(&[args, &["--json"]].concat(), dir);
+    assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).expect("one JSON object")
+}
+
+/// The one line that a refused command prints.
+fn refused(args: &[&str], dir: &Path) -> String {
+    let out = run(args, dir);
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    stderr
+}
+
+/// A picture with a pattern of its own: stripes, rings or checks in two colours.
+fn picture(kind: u32, a: [u8; 3], b: [u8; 3]) -> RgbImage {
+    RgbImage::from_fn(200, 260, |x, y| {
+        let on = match kind {
+            0 => (x / 20) % 2 == 0,
+            1 => ((x as f32 - 100.0).hypot(y as f32 - 130.0) as u32 / 18) % 2 == 0,
+            _ => (x / 25 + y / 25) % 2 == 0,
+        };
+        Rgb(if on { a } else { b })
+    })
+}
+
+const CATALOGUE: &str = "id,title,brand,category,gtin,images,description,attr.size
+stripes,Orange Marmalade,Kornby,Spreads,4006381333931,stripes.png,Bitter oranges,300 g
+rings,Green Tea,Havre,Drinks,,rings.png rings2.png,Loose leaves,100 g
+checks,Dish Soap,Blank,Household,,checks.png,Lemon scent,500 ml
+words,Oat Drink Barista,Havre,Drinks,,,Foams well in coffee,1 l
+";
+
+fn shop() -> &'static Path {
+    static SHOP: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = SHOP.get_or_init(|| {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().to_owned();
+        fs::create_dir(path.join("img")).unwrap();
+        for (name, kind, a, b) in [
+            ("stripes.png", 0, [240, 120, 10], [255, 240, 220]),
+            ("rings.png", 1, [20, 120, 60], [220, 240, 220]),
+            ("rings2.png", 1, [30, 110, 70], [240, 240, 200]),
+            ("checks.png", 2, [30, 60, 200], [250, 250, 250]),
+        ] {
+            picture(kind, a, b).save(path.join("img").join(name)).unwrap();
+        }
+        fs::write(path.join("c.csv"), CATALOGUE).unwrap();
+        fs::write(path.join("q.csv"), "image,text,ids\nrings.png,,rings\n,dish soap,checks\ngone.png,,checks\n").unwrap();
+        json(&["pack", "build", "--catalog", "c.csv", "--images", "img", "--out", "shop.shelf"], &path);
+        (dir, path)
+    });
+    path
+}
+
+fn first(value: &Value) -> &str {
+    value["results"][0]["id"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn finds_by_photo_text_and_both() {
+    let dir = shop();
+    let by_photo = json(&["find", "img/rings2.png", "--pack", "shop.shelf"], dir);
+    assert_eq!(first(&by_photo), "rings");
+    // Two pictures, one result.
+    let ids: Vec<_> = by_photo["results"].as_array().unwrap().iter().map(|r| r["id"].clone()).collect();
+    assert_eq!(ids.iter().filter(|id| *id == "rings").count(), 1);
+    assert!(by_photo["ms"]["total"].as_f64().unwrap() > 0.0);
+    // Without a picture, by its text.
+    assert_eq!(first(&json(&["find", "--text", "oat milk for coffee", "--pack", "shop.shelf"], dir)), "words");
+    let both = json(&["find", "img/checks.png", "--text", "soap", "--pack", "shop.shelf", "--top", "1"], dir);
+    assert_eq!((first(&both), both["results"].as_array().unwrap().len()), ("checks", 1));
+    // A GTIN as text is looked up.
+    let by_gtin = json(&["find", "--text", "4006381333931", "--pack", "shop.shelf"], dir);
+    assert_eq!(first(&by_gtin), "stripes");
+    assert_eq!(by_gtin["results"][0]["evidence"]["barcode"], true);
+    assert_eq!(by_gtin["results"][0]["gtin"], "04006381333931");
+    // A wrong check digit is not.
+    let wrong = json(&["find", "--text", "4006381333932", "--pack", "shop.shelf"], dir);
+    assert!(wrong["results"].as_array().unwrap().iter().all(|r| r["evidence"]["barcode"] == false));
+}
+
+#[test]
+fn filters() {
+    let dir = shop();
+    let find = |filter| json(&["find", "img/rings.png", "--pack", "shop.shelf", "--filter", filter], dir);
+    let drinks = find("category=drinks");
+    assert!(drinks["results"].as_array().unwrap().iter().all(|r| r["category"] == "Drinks"));
+    assert_eq!(first(&find("attr.size=500 ML")), "checks");
+    assert_eq!(find("brand=nobody")["results"].as_array().unwrap().len(), 0);
+    assert_eq!(run(&["find", "--text", "x", "--pack", "p", "--filter", "colour=x"], dir).status.code(), Some(2));
+}
+
+#[test]
+fn evaluates_and_reports() {
+    let dir = shop();
+    let args = ["eval", "--pack", "shop.shelf", "--queries", "q.csv", "--images", "img", "--report", "r.html"];
+    let eval = json(&args, dir);
+    assert_eq!(eval["queries"], 3);
+    assert_eq!(eval["recall@1"], 0.6667);
+    assert_eq!(eval["by_stage"]["outcomes"]["unreadable"], 1);
+    for key in ["recall@5", "recall@10", "mar@10", "map", "ms_p50", "ms_p95"] {
+        assert!(eval[key].is_number(), "{key}");
+    }
+    assert!(fs::read_to_string(dir.join("r.html")).unwrap().contains("Green Tea"));
+}
+
+#[test]
+fn scans_and_annotates() {
+    let dir = shop();
+    let scan = json(&["scan", "img/stripes.png", "--pack", "shop.shelf", "--annotate", "a.png"], dir);
+    assert!(scan["items"].is_array());
+    assert_eq!(image::open(dir.join("a.png")).unwrap().into_rgb8().dimensions(), (200, 260));
+    let folder = json(&["scan", "img", "--pack", "shop.shelf"], dir);
+    assert_eq!(folder["photos"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn inspects_and_verifies() {
+    let dir = shop();
+    let pack = json(&["pack", "inspect", "shop.shelf"], dir);
+    assert_eq!(pack["meta"]["product_count"], 4);
+    assert_eq!(pack["meta"]["image_rows"], 4);
+    assert!(pack["meta"]["licences"].as_array().unwrap().len() >= 3);
+    assert_eq!(json(&["pack", "verify", "shop.shelf"], dir)["ok"], true);
+    // A flipped bit and a cut tail are found.
+    let whole = fs::read(dir.join("shop.shelf")).unwrap();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    fs::write(dir.join("flipped.shelf"), flipped).unwrap();
+    refused(&["pack", "verify", "flipped.shelf"], dir);
+    fs::write(dir.join("cut.shelf"), &whole[..whole.len() - 1]).unwrap();
+    for command in [&["pack", "verify", "cut.shelf"][..], &["find", "--text", "x", "--pack", "cut.shelf"]] {
+        refused(command, dir);
+    }
+}
+
+#[test]
+fn refuses_bad_catalogues_and_keeps_the_old_pack() {
+    let dir = shop();
+    fs::write(dir.join("old.shelf"), b"the old pack").unwrap();
+    fs::write(dir.join("img/broken.jpg"), b"\xff\xd8\xff\xe0 not a picture").unwrap();
+    let cases = [
+        ("id,title\n", "no products"),
+        ("", "empty"),
+        ("title\nTea\n", "id"),
+        ("id,titel\n1,Tea\n", "titel"),
+        ("id,title\n1,Tea\n1,Milk\n", "line 3"),
+        ("id,title,gtin\n1,Tea,4006381333932\n", "line 2"),
+        ("id,images\n1,missing.png\n", "line 2"),
+        ("id,images\n1,broken.jpg\n", "broken.jpg"),
+        ("id,images\n1,../c.csv\n", "line 2"),
+        ("id,images\n1,.\n", "line 2"),
+        ("id\n1\n", "line 2"),
+    ];
+    for (text, wanted) in cases {
+        fs::write(dir.join("bad.csv"), text).unwrap();
+        let args = ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "old.shelf"];
+        let line = refused(&args, dir);
+        assert!(line.to_lowercase().contains(wanted), "{text:?} gives {line}");
+        assert_eq!(fs::read(dir.join("old.shelf")).unwrap(), b"the old pack");
+    }
+    // With --skip-bad the rest is built, and what was left out is counted.
+    fs::write(dir.join("bad.csv"), "id,title,images\n1,Tea,missing.png\n2,Soap,checks.png\n2,Again,\n").unwrap();
+    let args = ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "some.shelf", "--skip-bad"];
+    let built = json(&args, dir);
+    assert_eq!((&built["products"], &built["skipped_images"], &built["skipped_rows"]), (&2.into(), &1.into(), &1.into()));
+}
+
+#[test]
+fn refuses_bad_queries() {
+    let dir = shop();
+    fs::write(dir.join("notes.jpg"), b"hello").unwrap();
+    for args in [
+        &["find", "img", "--pack", "shop.shelf"][..],
+        &["find", "nothing.jpg", "--pack", "shop.shelf"],
+        &["find", "notes.jpg", "--pack", "shop.shelf"],
+        &["find", "--text", "   ", "--pack", "shop.shelf"],
+        &["find", "--text", "x", "--pack", "nothing.shelf"],
+        &["find", "--text", "x", "--pack", "img"],
+        &["find", "--text", "x", "--pack", "c.csv"],
+        &["find", "--text", "x", "--pack", "shop.shelf", "--top", "99999999"],
+        &["scan", "notes.jpg", "--pack", "shop.shelf"],
+        &["eval", "--pack", "shop.shelf", "--queries", "c.csv", "--images", "img"],
+    ] {
+        refused(args, dir);
+    }
+    assert_eq!(run(&["find", "--pack", "shop.shelf"], dir).status.code(), Some(2));
+    assert_eq!(run(&["nonsense"], dir).status.code(), Some(2));
+    assert_eq!(json(&["find", "--text", "tea", "--pack", "shop.shelf", "--top", "0"], dir)["results"], Value::Array(vec![]));
+}

@@ -1,0 +1,194 @@
+//! The engine over packs of tiny models: what only shows where the stages meet.
+#![cfg(all(feature = "build", feature = "onnx"))]
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use shelfsight::build::{BuildError, BuildOptions, CatalogueRow, Models, build_pack};
+use shelfsight::encode::{EncoderFiles, ImageEncoder, ImageManifest};
+use shelfsight::engine::{Engine, EngineOptions, FindError, OpenEngineError, Query};
+use shelfsight::frame::Frame;
+use shelfsight::fuse::Gtin;
+use shelfsight::index::{IndexKind, IndexParams};
+use shelfsight::options::{FindOptions, MAX_TOP, ScanOptions};
+use tempfile::TempDir;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx").join(name);
+    fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The first manifest of a kind in the fixtures whose model has this name.
+fn manifest(kind: &str, model: &str) -> Vec<u8> {
+    let all: Value = serde_json::from_slice(&fixture("reference.json")).unwrap();
+    let found = all[kind].as_array().unwrap().iter().find(|c| c["manifest"]["model"] == model);
+    serde_json::to_vec(&found.unwrap_or_else(|| panic!("no {model}"))["manifest"]).unwrap()
+}
+
+fn models(image: &str) -> Models {
+    let text = manifest("text", "clip_text.onnx");
+    let tokenizer = serde_json::from_slice::<Value>(&text).unwrap()["tokenizer"].as_str().unwrap().to_owned();
+    Models {
+        image: Some(EncoderFiles { manifest_json: manifest("image", image), model: fixture(image), tokenizer: None }),
+        text: Some(EncoderFiles {
+            manifest_json: text,
+            model: fixture("clip_text.onnx"),
+            tokenizer: Some(fixture(&tokenizer)),
+        }),
+        detector: None,
+    }
+}
+
+/// A picture that differs from those of other seeds everywhere.
+fn pixels(seed: u32) -> Vec<u8> {
+    (0..48 * 48 * 3u32).map(|i| (i.wrapping_mul(seed * 2 + 1) >> (seed % 7)) as u8).collect()
+}
+
+struct Shop {
+    dir: TempDir,
+    rows: Vec<CatalogueRow>,
+}
+
+impl Shop {
+    /// `n` products, every third without a picture, every fourth with two.
+    fn new(n: u32) -> Self {
+        let dir = TempDir::new().unwrap();
+        let mut rows = Vec::new();
+        for product in 0..n {
+            let mut images = Vec::new();
+            for at in 0..[2, 1, 0, 1][product as usize % 4] {
+                let name = format!("{product}-{at}.png");
+                let picture = image::RgbImage::from_raw(48, 48, pixels(product * 2 + at)).unwrap();
+                picture.save(dir.path().join(&name)).unwrap();
+                images.push(name);
+            }
+            rows.push(CatalogueRow {
+                line: u64::from(product) + 2,
+                id: format!("p{product}"),
+                title: format!("product number {product}"),
+                brand: if product % 2 == 0 { "Even" } else { "Odd" }.to_owned(),
+                gtin: (product == 5).then(|| Gtin::parse("4006381333931").unwrap()),
+                images,
+                ..CatalogueRow::default()
+            });
+        }
+        Self { dir, rows }
+    }
+
+    fn build(&self, kind: IndexKind) -> Result<PathBuf, BuildError> {
+        let out = self.dir.path().join(format!("{kind}.shelf"));
+        let options = BuildOptions {
+            images: self.dir.path().to_owned(),
+            index: IndexParams { kind, bytes: 8, seed: 1 },
+            skip_bad: false,
+            created: 0,
+            generator: "test".to_owned(),
+        };
+        build_pack(&self.rows, &models("clip_image.onnx"), &options, &out, &|_, _, _| {})?;
+        Ok(out)
+    }
+
+    fn open(&self, kind: IndexKind) -> Engine {
+        Engine::open(&self.build(kind).unwrap(), EngineOptions::default()).unwrap()
+    }
+}
+
+fn ids(engine: &Engine, query: &Query<'_>, options: &FindOptions) -> Vec<String> {
+    engine.find(query, options).unwrap().matches.into_iter().map(|m| m.record.id).collect()
+}
+
+#[test]
+fn every_picture_finds_its_product_once() {
+    let shop = Shop::new(24);
+    for kind in [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq] {
+        let engine = shop.open(kind);
+        for (product, at) in [(0, 0), (0, 1), (1, 0), (7, 0), (20, 1)] {
+            let data = pixels(product * 2 + at);
+            let frame = Frame::rgb(&data, 48, 48).unwrap();
+            let query = Query { frame: Some(&frame), text: None };
+            let found = ids(&engine, &query, &FindOptions { top: 24, ..FindOptions::default() });
+            assert_eq!(found[0], format!("p{product}"), "{kind}");
+            assert_eq!(found.iter().collect::<HashSet<_>>().len(), found.len(), "a product twice");
+        }
+    }
+}
+
+#[test]
+fn words_filters_and_gtins() {
+    let shop = Shop::new(12);
+    let engine = shop.open(IndexKind::Flat);
+    let text = |text| Query { frame: None, text: Some(text) };
+    let all = FindOptions { top: 12, ..FindOptions::default() };
+    // Product 2 has no picture.
+    assert_eq!(ids(&engine, &text("product number 2"), &all).iter().filter(|id| *id == "p2").count(), 1);
+    let odd = FindOptions { filters: vec!["brand=odd".parse().unwrap()], ..all.clone() };
+    let found = ids(&engine, &text("product number 2"), &odd);
+    assert_eq!(found.len(), 6);
+    assert!(found.iter().all(|id| id[1..].parse::<u32>().unwrap() % 2 == 1));
+    assert_eq!(ids(&engine, &text("4006381333931"), &all)[0], "p5");
+    let even = FindOptions { filters: vec!["brand=even".parse().unwrap()], ..all };
+    assert!(!ids(&engine, &text("4006381333931"), &even).contains(&"p5".to_owned()), "a filter holds for barcodes too");
+}
+
+#[test]
+fn refuses_what_it_cannot_answer() {
+    let shop = Shop::new(4);
+    let engine = shop.open(IndexKind::Flat);
+    let find = |text, top| {
+        engine.find(&Query { frame: None, text }, &FindOptions { top, ..FindOptions::default() }).map(|f| f.matches.len())
+    };
+    assert!(matches!(find(None, 1), Err(FindError::EmptyQuery)));
+    assert!(matches!(find(Some(" \n"), 1), Err(FindError::EmptyQuery)));
+    assert!(matches!(find(Some("x"), MAX_TOP + 1), Err(FindError::Top { .. })));
+    assert_eq!(find(Some("x"), 0).unwrap(), 0);
+    assert_eq!(find(Some("x"), MAX_TOP).unwrap(), 4);
+    let frame_bytes = pixels(1);
+    let frame = Frame::rgb(&frame_bytes, 48, 48).unwrap();
+    assert!(matches!(engine.scan(&frame, &ScanOptions::default()), Err(FindError::NoModel { .. })));
+}
+
+#[test]
+fn refuses_another_encoder() {
+    let shop = Shop::new(4);
+    let path = shop.build(IndexKind::Flat).unwrap();
+    let open = |model: &str| {
+        let manifest = ImageManifest::from_json(&manifest("image", model)).unwrap();
+        let encoder = ImageEncoder::new(manifest, &fixture(model)).unwrap();
+        Engine::open(&path, EngineOptions { image_encoder: Some(encoder), ..EngineOptions::default() })
+    };
+    assert!(open("clip_image.onnx").is_ok());
+    assert!(matches!(open("siglip_image.onnx"), Err(OpenEngineError::Encoder(_))));
+}
+
+#[test]
+fn refuses_products_that_nothing_can_find() {
+    let mut shop = Shop::new(2);
+    shop.rows[1] = CatalogueRow { line: 3, id: "bare".to_owned(), ..CatalogueRow::default() };
+    assert!(matches!(shop.build(IndexKind::Flat), Err(BuildError::Unfindable { line: 3, .. })));
+    shop.rows.clear();
+    assert!(matches!(shop.build(IndexKind::Flat), Err(BuildError::Empty)));
+}
+
+#[test]
+fn answers_are_the_same_from_many_threads_and_in_every_build() {
+    let shop = Shop::new(16);
+    let first = fs::read(shop.build(IndexKind::Rq).unwrap()).unwrap();
+    let second = fs::read(shop.build(IndexKind::Rq).unwrap()).unwrap();
+    assert!(first == second, "the same catalogue gives the same bytes");
+    let engine = shop.open(IndexKind::Rq);
+    let data = pixels(9);
+    let frame = Frame::rgb(&data, 48, 48).unwrap();
+    let query = Query { frame: Some(&frame), text: Some("number 3") };
+    let want = ids(&engine, &query, &FindOptions::default());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    assert_eq!(ids(&engine, &query, &FindOptions::default()), want);
+                }
+            });
+        }
+    });
+}
