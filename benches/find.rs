@@ -35,7 +35,8 @@ fn pack(folder: &Path) -> std::path::PathBuf {
             let mut images = Vec::new();
             if product % 2 == 0 {
                 let name = format!("{product}.png");
-                let picture = image::RgbImage::from_raw(SIDE, SIDE, pixels(product)).expect("a whole picture");
+                let picture =
+                    image::RgbImage::from_raw(SIDE, SIDE, pixels(product)).expect("a whole picture");
                 picture.save(folder.join(&name)).expect("a picture can be written");
                 images.push(name);
             }
@@ -43,8 +44,7 @@ fn pack(folder: &Path) -> std::path::PathBuf {
             CatalogueRow { id: product.to_string(), title, images, ..CatalogueRow::default() }
         })
         .collect();
-    let models =
-        Models {
+    let models = Models {
         image: Some(weights("image.json")),
         text: Some(weights("text.json")),
         detector: Some(weights("detector.json")),
@@ -80,7 +80,9 @@ fn whole_find(c: &mut Criterion) {
     ] {
         let options = FindOptions { barcode, ..FindOptions::default() };
         let query = Query { frame, text };
-        group.bench_function(name, |b| b.iter(|| black_box(engine.find(&query, &options).expect("it answers"))));
+        group.bench_function(name, |b| {
+            b.iter(|| black_box(engine.find(&query, &options).expect("it answers")))
+        });
     }
     group.finish();
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures the shipped models on real photos; the figures of docs/benchmarks.md come from here.
 #   scripts/measure.sh DATA OUT [SPLIT]
+# COMPRESSED=1 measures PQ and RQ of the Grocery gallery too.
 # DATA holds grocery/ and datakick/ (see scripts/real_data.py); OUT gets packs, JSON and HTML reports.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,11 +39,15 @@ PY
 if [ -f "$out/grocery_photos.csv" ]; then
     build grocery_photos grocery_photos
     build grocery_iconic grocery_iconic
-    build grocery_pq grocery_photos --index pq --bytes 32
-    build grocery_rq grocery_photos --index rq --bytes 32
+    if [ -n "${COMPRESSED:-}" ]; then
+        build grocery_pq grocery_photos --index pq --bytes 32
+        build grocery_rq grocery_photos --index rq --bytes 32
+    fi
     evaluate "Grocery $split photos, training photos as gallery" grocery_photos grocery_queries
-    evaluate "  the same, PQ 32 B" grocery_pq grocery_queries
-    evaluate "  the same, RQ 32 B" grocery_rq grocery_queries
+    if [ -n "${COMPRESSED:-}" ]; then
+        evaluate "  the same, PQ 32 B" grocery_pq grocery_queries
+        evaluate "  the same, RQ 32 B" grocery_rq grocery_queries
+    fi
     evaluate "Grocery $split photos, 81 iconic pictures as gallery" grocery_iconic grocery_queries
     evaluate "Grocery product names, 81 products" grocery_iconic grocery_names
 fi

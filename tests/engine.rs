@@ -1,4 +1,5 @@
 //! The engine over packs of tiny models: what only shows where the stages meet.
+#![allow(clippy::unwrap_used)]
 #![cfg(all(feature = "build", feature = "onnx"))]
 
 use std::collections::HashSet;
@@ -31,7 +32,11 @@ fn models(image: &str) -> Models {
     let text = manifest("text", "clip_text.onnx");
     let tokenizer = serde_json::from_slice::<Value>(&text).unwrap()["tokenizer"].as_str().unwrap().to_owned();
     Models {
-        image: Some(EncoderFiles { manifest_json: manifest("image", image), model: fixture(image), tokenizer: None }),
+        image: Some(EncoderFiles {
+            manifest_json: manifest("image", image),
+            model: fixture(image),
+            tokenizer: None,
+        }),
         text: Some(EncoderFiles {
             manifest_json: text,
             model: fixture("clip_text.onnx"),
@@ -129,7 +134,10 @@ fn words_filters_and_gtins() {
     assert!(found.iter().all(|id| id[1..].parse::<u32>().unwrap() % 2 == 1));
     assert_eq!(ids(&engine, &text("4006381333931"), &all)[0], "p5");
     let even = FindOptions { filters: vec!["brand=even".parse().unwrap()], ..all };
-    assert!(!ids(&engine, &text("4006381333931"), &even).contains(&"p5".to_owned()), "a filter holds for barcodes too");
+    assert!(
+        !ids(&engine, &text("4006381333931"), &even).contains(&"p5".to_owned()),
+        "a filter holds for barcodes too"
+    );
 }
 
 #[test]
@@ -137,7 +145,9 @@ fn refuses_what_it_cannot_answer() {
     let shop = Shop::new(4);
     let engine = shop.open(IndexKind::Flat);
     let find = |text, top| {
-        engine.find(&Query { frame: None, text }, &FindOptions { top, ..FindOptions::default() }).map(|f| f.matches.len())
+        engine
+            .find(&Query { frame: None, text }, &FindOptions { top, ..FindOptions::default() })
+            .map(|f| f.matches.len())
     };
     assert!(matches!(find(None, 1), Err(FindError::EmptyQuery)));
     assert!(matches!(find(Some(" \n"), 1), Err(FindError::EmptyQuery)));

@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 use tiny_skia::{
-    Color, FillRule, GradientStop, LineCap, LineJoin, LinearGradient, Mask, Paint, Path, PathBuilder, Pixmap, Point,
-    RadialGradient, Rect, Shader, SpreadMode, Stroke, Transform,
+    Color, FillRule, GradientStop, LineCap, LineJoin, LinearGradient, Mask, Paint, Path, PathBuilder, Pixmap,
+    Point, RadialGradient, Rect, Shader, SpreadMode, Stroke, Transform,
 };
 
 use crate::lettering::{self, Align, Face};
@@ -91,7 +91,8 @@ impl Ink {
     }
 
     fn shader(&self) -> Shader<'static> {
-        let stops = |s: &[Stop]| s.iter().map(|&(at, c, a)| GradientStop::new(at, c.color(a))).collect::<Vec<_>>();
+        let stops =
+            |s: &[Stop]| s.iter().map(|&(at, c, a)| GradientStop::new(at, c.color(a))).collect::<Vec<_>>();
         let point = |(x, y): (f32, f32)| Point::from_xy(x, y);
         let flat = |s: &[Stop]| Shader::SolidColor(s.last().map_or(Color::TRANSPARENT, |s| s.1.color(s.2)));
         match self {
@@ -218,7 +219,9 @@ impl Canvas {
 
     /// Draws about `(x, y)`, `size` units to one, turned by degrees.
     pub(crate) fn about(&mut self, x: f32, y: f32, size: f32, degrees: f32, draw: impl FnOnce(&mut Self)) {
-        let t = Transform::from_translate(x, y).pre_concat(turn(degrees)).pre_concat(Transform::from_scale(size, size));
+        let t = Transform::from_translate(x, y)
+            .pre_concat(turn(degrees))
+            .pre_concat(Transform::from_scale(size, size));
         self.under(t, draw);
     }
 

@@ -132,7 +132,13 @@ fn place(chip: &Chip, r: Rect, boxes: &[Rect], placed: &[Rect], (w, h): (u32, u3
     if chip.w > w || chip.h > h {
         return None;
     }
-    let ys = [r.y - chip.h - 1.0, r.y + 2.0, r.y + r.h - chip.h - 2.0, r.y + (r.h - chip.h) * 0.5, r.y + r.h + 1.0];
+    let ys = [
+        r.y - chip.h - 1.0,
+        r.y + 2.0,
+        r.y + r.h - chip.h - 2.0,
+        r.y + (r.h - chip.h) * 0.5,
+        r.y + r.h + 1.0,
+    ];
     let xs = [r.x, r.x + (r.w - chip.w) / 2.0, r.x + r.w - chip.w];
     let mut best: Option<(f32, Rect, f32)> = None;
     for (i, y) in ys.into_iter().enumerate() {
@@ -222,8 +228,9 @@ mod tests {
 
     #[test]
     fn labels_stay_inside_and_apart() {
-        let boxes: Vec<Rect> =
-            (0..40).map(|i| Rect::new((i % 10) as f32 * 158.0 - 8.0, (i / 10) as f32 * 298.0 - 6.0, 150.0, 280.0)).collect();
+        let boxes: Vec<Rect> = (0..40)
+            .map(|i| Rect::new((i % 10) as f32 * 158.0 - 8.0, (i / 10) as f32 * 298.0 - 6.0, 150.0, 280.0))
+            .collect();
         let mut placed: Vec<Rect> = vec![];
         for r in &boxes {
             let r = r.clip(1600, 1200).unwrap();
@@ -242,8 +249,13 @@ mod tests {
         let picture = RgbImage::from_pixel(20, 12, image::Rgb([9; 3]));
         let nowhere = annotation(Rect::new(f32::NAN, 0.0, 5.0, 5.0), "x", None);
         assert_eq!(annotate(&picture, &[nowhere], DrawOptions { legend: true }), picture);
-        let wide = annotation(Rect::new(-1e9, -1e9, 2e9, 2e9), "much longer than the picture \u{0} \n line", Some(false));
-        let out = annotate(&picture, &[Annotation { score: Some(f32::NAN), ..wide }], DrawOptions { legend: true });
+        let wide = annotation(
+            Rect::new(-1e9, -1e9, 2e9, 2e9),
+            "much longer than the picture \u{0} \n line",
+            Some(false),
+        );
+        let out =
+            annotate(&picture, &[Annotation { score: Some(f32::NAN), ..wide }], DrawOptions { legend: true });
         assert_eq!(out.dimensions(), (20, 12));
         assert_eq!(annotate(&RgbImage::new(0, 0), &[], DrawOptions::default()).len(), 0);
     }

@@ -130,7 +130,9 @@ fn add_outline(path: &mut PathBuilder, curves: &[OutlineCurve], x: f32, y: f32, 
     let mut last = None;
     for curve in curves {
         let (from, to) = match curve {
-            OutlineCurve::Line(a, b) | OutlineCurve::Quad(a, _, b) | OutlineCurve::Cubic(a, _, _, b) => (*a, *b),
+            OutlineCurve::Line(a, b) | OutlineCurve::Quad(a, _, b) | OutlineCurve::Cubic(a, _, _, b) => {
+                (*a, *b)
+            }
         };
         if last != Some((from.x, from.y)) {
             if last.is_some() {

@@ -42,7 +42,9 @@ impl std::str::FromStr for EncoderChoice {
         match text.split_once('=') {
             Some(("image", path)) if !path.is_empty() => Ok(Self::Image(path.into())),
             Some(("text", path)) if !path.is_empty() => Ok(Self::Text(path.into())),
-            _ => Err(format!("'{text}' is not image=PATH or text=PATH, PATH being an encoder's manifest (.json)")),
+            _ => Err(format!(
+                "'{text}' is not image=PATH or text=PATH, PATH being an encoder's manifest (.json)"
+            )),
         }
     }
 }

@@ -57,7 +57,9 @@ pub fn line(rank: usize, found: &Match) -> String {
     let record = &found.record;
     let by = if found.evidence.barcode { "barcode" } else { "" };
     let name = name(found);
-    format!("{rank:>3}  {:>5.1} %  {:<14}  {name}  {by}", 100.0 * found.score, record.id).trim_end().to_owned()
+    format!("{rank:>3}  {:>5.1} %  {:<14}  {name}  {by}", 100.0 * found.score, record.id)
+        .trim_end()
+        .to_owned()
 }
 
 /// Brand and title as a person would say them.

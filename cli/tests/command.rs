@@ -1,4 +1,5 @@
 //! The command as a user runs it, with the shipped models.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,9 +36,9 @@ fn refused(args: &[&str], dir: &Path) -> String {
 fn picture(kind: u32, a: [u8; 3], b: [u8; 3]) -> RgbImage {
     RgbImage::from_fn(200, 260, |x, y| {
         let on = match kind {
-            0 => (x / 20) % 2 == 0,
-            1 => ((x as f32 - 100.0).hypot(y as f32 - 130.0) as u32 / 18) % 2 == 0,
-            _ => (x / 25 + y / 25) % 2 == 0,
+            0 => (x / 20).is_multiple_of(2),
+            1 => ((x as f32 - 100.0).hypot(y as f32 - 130.0) as u32 / 18).is_multiple_of(2),
+            _ => (x / 25 + y / 25).is_multiple_of(2),
         };
         Rgb(if on { a } else { b })
     })
@@ -65,7 +66,11 @@ fn shop() -> &'static Path {
             picture(kind, a, b).save(path.join("img").join(name)).unwrap();
         }
         fs::write(path.join("c.csv"), CATALOGUE).unwrap();
-        fs::write(path.join("q.csv"), "image,text,ids\nrings.png,,rings\n,dish soap,checks\ngone.png,,checks\n").unwrap();
+        fs::write(
+            path.join("q.csv"),
+            "image,text,ids\nrings.png,,rings\n,dish soap,checks\ngone.png,,checks\n",
+        )
+        .unwrap();
         json(&["pack", "build", "--catalog", "c.csv", "--images", "img", "--out", "shop.shelf"], &path);
         (dir, path)
     });
@@ -86,7 +91,10 @@ fn finds_by_photo_text_and_both() {
     assert_eq!(ids.iter().filter(|id| *id == "rings").count(), 1);
     assert!(by_photo["ms"]["total"].as_f64().unwrap() > 0.0);
     // Without a picture, by its text.
-    assert_eq!(first(&json(&["find", "--text", "oat milk for coffee", "--pack", "shop.shelf"], dir)), "words");
+    assert_eq!(
+        first(&json(&["find", "--text", "oat milk for coffee", "--pack", "shop.shelf"], dir)),
+        "words"
+    );
     let both = json(&["find", "img/checks.png", "--text", "soap", "--pack", "shop.shelf", "--top", "1"], dir);
     assert_eq!((first(&both), both["results"].as_array().unwrap().len()), ("checks", 1));
     // A GTIN as text is looked up.
@@ -107,13 +115,17 @@ fn filters() {
     assert!(drinks["results"].as_array().unwrap().iter().all(|r| r["category"] == "Drinks"));
     assert_eq!(first(&find("attr.size=500 ML")), "checks");
     assert_eq!(find("brand=nobody")["results"].as_array().unwrap().len(), 0);
-    assert_eq!(run(&["find", "--text", "x", "--pack", "p", "--filter", "colour=x"], dir).status.code(), Some(2));
+    assert_eq!(
+        run(&["find", "--text", "x", "--pack", "p", "--filter", "colour=x"], dir).status.code(),
+        Some(2)
+    );
 }
 
 #[test]
 fn evaluates_and_reports() {
     let dir = shop();
-    let args = ["eval", "--pack", "shop.shelf", "--queries", "q.csv", "--images", "img", "--report", "r.html"];
+    let args =
+        ["eval", "--pack", "shop.shelf", "--queries", "q.csv", "--images", "img", "--report", "r.html"];
     let eval = json(&args, dir);
     assert_eq!(eval["queries"], 3);
     assert_eq!(eval["recall@1"], 0.6667);
@@ -180,10 +192,15 @@ fn refuses_bad_catalogues_and_keeps_the_old_pack() {
         assert_eq!(fs::read(dir.join("old.shelf")).unwrap(), b"the old pack");
     }
     // With --skip-bad the rest is built, and what was left out is counted.
-    fs::write(dir.join("bad.csv"), "id,title,images\n1,Tea,missing.png\n2,Soap,checks.png\n2,Again,\n").unwrap();
-    let args = ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "some.shelf", "--skip-bad"];
+    fs::write(dir.join("bad.csv"), "id,title,images\n1,Tea,missing.png\n2,Soap,checks.png\n2,Again,\n")
+        .unwrap();
+    let args =
+        ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "some.shelf", "--skip-bad"];
     let built = json(&args, dir);
-    assert_eq!((&built["products"], &built["skipped_images"], &built["skipped_rows"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!(
+        (&built["products"], &built["skipped_images"], &built["skipped_rows"]),
+        (&2.into(), &1.into(), &1.into())
+    );
 }
 
 #[test]
@@ -206,5 +223,8 @@ fn refuses_bad_queries() {
     }
     assert_eq!(run(&["find", "--pack", "shop.shelf"], dir).status.code(), Some(2));
     assert_eq!(run(&["nonsense"], dir).status.code(), Some(2));
-    assert_eq!(json(&["find", "--text", "tea", "--pack", "shop.shelf", "--top", "0"], dir)["results"], Value::Array(vec![]));
+    assert_eq!(
+        json(&["find", "--text", "tea", "--pack", "shop.shelf", "--top", "0"], dir)["results"],
+        Value::Array(vec![])
+    );
 }

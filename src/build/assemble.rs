@@ -136,7 +136,7 @@ pub enum BuildError {
         /// Picture as the catalogue names it.
         image: String,
         /// Why.
-        reason: ImageFault,
+        reason: Box<ImageFault>,
     },
     /// A text cannot be encoded.
     #[error("line {line}: the text of product {id:?}: {reason}")]
@@ -146,7 +146,7 @@ pub enum BuildError {
         /// Product.
         id: String,
         /// Why.
-        reason: EncodeError,
+        reason: Box<EncodeError>,
     },
     /// Products with pictures, but no image encoder.
     #[error("the catalogue has pictures, but no image encoder is given")]
@@ -386,7 +386,7 @@ fn embed_images(
                     line: row.line,
                     id: row.id.clone(),
                     image: image.clone(),
-                    reason,
+                    reason: Box::new(reason),
                 }),
                 result => Ok(result),
             }
@@ -428,7 +428,11 @@ fn embed_texts(
         .map(|row| {
             let vectors = texts_of(row).iter().map(|text| encoder.encode(text)).collect::<Result<_, _>>();
             progress(BuildStep::Texts, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
-            vectors.map_err(|reason| BuildError::Text { line: row.line, id: row.id.clone(), reason })
+            vectors.map_err(|reason| BuildError::Text {
+                line: row.line,
+                id: row.id.clone(),
+                reason: Box::new(reason),
+            })
         })
         .collect::<Result<_, _>>()?;
     let mut embedded = Embedded::default();

@@ -49,7 +49,6 @@ impl<'a> ProductIndex<'a> {
         Err(OpenEngineError::Rows { kind, reason: "its rows are not in product order".to_owned() })
     }
 
-
     /// The rows of a product; empty if it has none.
     fn rows_of(&self, product: u32) -> Range<u32> {
         let first = |wanted: u32| {

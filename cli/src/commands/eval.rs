@@ -16,7 +16,8 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     let queries = read_queries(&args.queries).with_context(|| args.queries.display().to_string())?;
     let bar = progress::bar("queries", queries.len() as u64);
     let options = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
-    let report = evaluate(&engine, &queries, &args.images, &options, &mut |done| bar.set_position(done as u64))?;
+    let report =
+        evaluate(&engine, &queries, &args.images, &options, &mut |done| bar.set_position(done as u64))?;
     bar.finish();
     for result in &report.results {
         if let Some(fault) = &result.fault {
@@ -49,7 +50,8 @@ pub fn summary(report: &EvalReport) -> Value {
     value.insert("map".into(), json!(round(report.map, 4)));
     value.insert("ms_p50".into(), json!(round(report.ms_p50, 3)));
     value.insert("ms_p95".into(), json!(round(report.ms_p95, 3)));
-    let evidence: Map<_, _> = report.evidence.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 4)))).collect();
+    let evidence: Map<_, _> =
+        report.evidence.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 4)))).collect();
     let lost: Map<_, _> = report.outcomes.iter().map(|(k, v)| (k.name().to_owned(), json!(v))).collect();
     let ms: Map<_, _> = report.stage_ms.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 3)))).collect();
     value.insert("by_stage".into(), json!({ "evidence": evidence, "outcomes": lost, "ms": ms }));
@@ -62,7 +64,11 @@ fn print_table(report: &EvalReport) {
         println!("  recall@{k:<3} {:>6.2} %", 100.0 * share);
     }
     if let Some(interval) = report.recall_1_interval {
-        println!("  recall@1 lies in {:.2} to {:.2} % (95 % bootstrap)", 100.0 * interval.low, 100.0 * interval.high);
+        println!(
+            "  recall@1 lies in {:.2} to {:.2} % (95 % bootstrap)",
+            100.0 * interval.low,
+            100.0 * interval.high
+        );
     }
     println!("  MAR@10    {:>6.2} %", 100.0 * report.mar_10);
     println!("  mAP       {:>6.2} %", 100.0 * report.map);

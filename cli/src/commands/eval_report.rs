@@ -94,7 +94,12 @@ fn titles(engine: &Engine) -> HashMap<String, String> {
     (0..records.len()).filter_map(title).collect()
 }
 
-fn case(result: &QueryResult, query: &QueryRow, images: &Path, names: &HashMap<String, String>) -> Result<Case> {
+fn case(
+    result: &QueryResult,
+    query: &QueryRow,
+    images: &Path,
+    names: &HashMap<String, String>,
+) -> Result<Case> {
     let mut shown = None;
     if let Some(image) = query.image.as_ref().filter(|_| result.fault.is_none()) {
         let photo = preprocess::open(&images.join(image), &QUERY_DECODE)?;

@@ -26,11 +26,15 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     let (rows, refused) = if args.skip_bad {
         build::read_catalogue_partly(&args.catalog).with_context(|| args.catalog.display().to_string())?
     } else {
-        let rows = build::read_catalogue(&args.catalog).with_context(|| args.catalog.display().to_string())?;
+        let rows =
+            build::read_catalogue(&args.catalog).with_context(|| args.catalog.display().to_string())?;
         (rows, Vec::new())
     };
     if !args.images.is_dir() {
-        bail!("{}: not a folder; --images is the folder that picture paths start from", args.images.display());
+        bail!(
+            "{}: not a folder; --images is the folder that picture paths start from",
+            args.images.display()
+        );
     }
     let pictures: usize = rows.iter().map(|row| row.images.len()).sum();
     let options = BuildOptions {
@@ -49,7 +53,10 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
         eprintln!("skipped line {line}: {reason}");
     }
     for skipped in &report.skipped {
-        eprintln!("skipped line {}: picture {:?} of {:?}: {}", skipped.line, skipped.image, skipped.id, skipped.reason);
+        eprintln!(
+            "skipped line {}: picture {:?} of {:?}: {}",
+            skipped.line, skipped.image, skipped.id, skipped.reason
+        );
     }
     if json {
         output::print(&json!({
@@ -169,7 +176,13 @@ pub fn verify(path: &Path, json: bool) -> Result<()> {
             "blocks": report.blocks,
         }));
     } else {
-        println!("{}: {} bytes, {} sections, {} blocks: all as written", path.display(), report.bytes, report.sections, report.blocks);
+        println!(
+            "{}: {} bytes, {} sections, {} blocks: all as written",
+            path.display(),
+            report.bytes,
+            report.sections,
+            report.blocks
+        );
     }
     Ok(())
 }

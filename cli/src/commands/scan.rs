@@ -113,10 +113,13 @@ fn annotated(photo: &Photo, scan: &Scan) -> Result<image::RgbImage> {
         .iter()
         .map(|item| {
             let best = item.matches.first();
-            let label = best.map_or_else(|| "?".to_owned(), |m| {
-                let doubt = if m.score < SURE { "? " } else { "" };
-                format!("{doubt}{}", output::name(m))
-            });
+            let label = best.map_or_else(
+                || "?".to_owned(),
+                |m| {
+                    let doubt = if m.score < SURE { "? " } else { "" };
+                    format!("{doubt}{}", output::name(m))
+                },
+            );
             Annotation { rect: item.rect, label, score: best.map(|m| m.score), ok: None }
         })
         .collect();

@@ -1,10 +1,10 @@
 //! What is printed on the front of a package: logo, name, picture, size and claims in one of seven layouts.
 
-use crate::canvas::{Canvas, Ink, Rgb, oval, polygon, turn};
 use super::catalogue::{Design, Layout, Logo};
 use super::pattern;
 use super::pictogram;
 use super::rng::Rng;
+use crate::canvas::{Canvas, Ink, Rgb, oval, polygon, turn};
 use crate::lettering::{Align, Face};
 
 const ONE: (usize, Align) = (1, Align::Centre);
@@ -78,7 +78,11 @@ pub(crate) fn logo(c: &mut Canvas, d: &Design, rect: [f32; 4], on: Rgb) {
         }
         Logo::Slab => {
             c.rounded(rect, h * 0.1, plate);
-            c.stroke(crate::canvas::rounded(part(rect, 0.02, 0.07, 0.96, 0.86), h * 0.06).as_ref(), h * 0.03, plate.ink());
+            c.stroke(
+                crate::canvas::rounded(part(rect, 0.02, 0.07, 0.96, 0.86), h * 0.06).as_ref(),
+                h * 0.03,
+                plate.ink(),
+            );
             c.fit(s.logo_face, &text, inner, ONE, plate.ink(), None);
         }
         Logo::Oval => {
@@ -90,7 +94,16 @@ pub(crate) fn logo(c: &mut Canvas, d: &Design, rect: [f32; 4], on: Rgb) {
             let (fold, drop) = (w * 0.09, h * 0.16);
             for (edge, way) in [(x, -1.0), (x + w, 1.0)] {
                 let tip = edge + way * fold * 0.15;
-                c.poly(&[(edge - way * fold, y + drop), (tip, y + drop), (tip - way * fold * 0.4, cy + drop / 2.0), (tip, y + h), (edge - way * fold, y + h)], plate.darker(0.3));
+                c.poly(
+                    &[
+                        (edge - way * fold, y + drop),
+                        (tip, y + drop),
+                        (tip - way * fold * 0.4, cy + drop / 2.0),
+                        (tip, y + h),
+                        (edge - way * fold, y + h),
+                    ],
+                    plate.darker(0.3),
+                );
             }
             c.rect([x + fold * 0.6, y, w - fold * 1.2, h * 0.86], plate);
             c.fit(s.logo_face, &text, part(rect, 0.13, 0.14, 0.74, 0.58), ONE, plate.ink(), None);
@@ -113,7 +126,12 @@ fn picture(c: &mut Canvas, d: &Design, (at, r): ((f32, f32), f32), degrees: f32)
 
 /// A soft light behind a picture lifts it off any ground.
 fn glow(c: &mut Canvas, (at, r): ((f32, f32), f32)) {
-    c.circle(at.0, at.1, r * 1.45, Ink::Radial(at, r * 1.45, vec![(0.3, Rgb::WHITE, 0.6), (1.0, Rgb::WHITE, 0.0)]));
+    c.circle(
+        at.0,
+        at.1,
+        r * 1.45,
+        Ink::Radial(at, r * 1.45, vec![(0.3, Rgb::WHITE, 0.6), (1.0, Rgb::WHITE, 0.0)]),
+    );
 }
 
 fn band(c: &mut Canvas, d: &Design, p: [f32; 4]) {
@@ -122,7 +140,14 @@ fn band(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     let field = if (second.lightness() - ground.lightness()).abs() < 0.15 { ground.ink() } else { second };
     c.rect([top[0] - p[2], top[1], top[2] * 3.0, top[3]], field);
     logo(c, d, part(p, 0.1, 0.08, 0.8, 0.18), field);
-    c.fit(d.style.name_face, &name(d), part(p, 0.08, 0.33, 0.84, 0.17), (2, Align::Centre), ground.ink(), None);
+    c.fit(
+        d.style.name_face,
+        &name(d),
+        part(p, 0.08, 0.33, 0.84, 0.17),
+        (2, Align::Centre),
+        ground.ink(),
+        None,
+    );
     noun(c, d, part(p, 0.2, 0.52, 0.6, 0.06), ground.ink());
     let at = spot(p, 0.5, 0.75, 0.26);
     glow(c, at);
@@ -153,7 +178,10 @@ fn diagonal(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     let [x, y, w, h] = p;
     let (left, right) = (x - w, x + 2.0 * w);
     c.poly(&[(left, y + h * 0.78), (right, y + h * 0.3), (right, y + h + 9.0), (left, y + h + 9.0)], second);
-    c.poly(&[(left, y + h * 0.78), (right, y + h * 0.3), (right, y + h * 0.325), (left, y + h * 0.805)], second.ink());
+    c.poly(
+        &[(left, y + h * 0.78), (right, y + h * 0.3), (right, y + h * 0.325), (left, y + h * 0.805)],
+        second.ink(),
+    );
     logo(c, d, part(p, 0.06, 0.05, 0.74, 0.2), ground);
     c.fit(d.style.name_face, &name(d), part(p, 0.07, 0.28, 0.72, 0.17), (2, Align::Left), ground.ink(), None);
     c.fit(Face::Condensed, d.line.noun, part(p, 0.07, 0.47, 0.4, 0.05), (1, Align::Left), ground.ink(), None);
@@ -167,14 +195,26 @@ fn scatter(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     let (ground, _) = colours(d);
     let mut rng = Rng::numbered(d.seed, 3);
     for i in 0..9 {
-        let at = spot(p, 0.12 + 0.38 * (i % 3) as f32 + rng.between(-0.06, 0.06), 0.62 + 0.14 * (i / 3) as f32, rng.between(0.12, 0.17));
+        let at = spot(
+            p,
+            0.12 + 0.38 * (i % 3) as f32 + rng.between(-0.06, 0.06),
+            0.62 + 0.14 * (i / 3) as f32,
+            rng.between(0.12, 0.17),
+        );
         picture(c, d, at, rng.between(-40.0, 40.0));
     }
     logo(c, d, part(p, 0.06, 0.05, 0.88, 0.22), ground);
     let banner = part(p, 0.04, 0.31, 0.92, 0.22);
     let colour = d.style.secondary;
     c.rounded(banner, banner[3] * 0.18, colour);
-    c.fit(d.style.name_face, &name(d), part(banner, 0.06, 0.12, 0.88, 0.52), (2, Align::Centre), colour.ink(), None);
+    c.fit(
+        d.style.name_face,
+        &name(d),
+        part(banner, 0.06, 0.12, 0.88, 0.52),
+        (2, Align::Centre),
+        colour.ink(),
+        None,
+    );
     noun(c, d, part(banner, 0.2, 0.71, 0.6, 0.18), colour.ink());
     c.rounded(part(p, 0.66, 0.925, 0.31, 0.06), 5.0, colour);
     size(c, d, part(p, 0.68, 0.935, 0.26, 0.04), colour.ink());
@@ -201,14 +241,28 @@ fn side(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     c.rect(part(p, 0.26, -0.1, 0.02, 1.2), second.ink());
     let [x, y, w, h] = p;
     c.about(x + w * 0.13, y + h * 0.5, 1.0, -90.0, |c| {
-        c.fit(d.style.name_face, &name(d), [-h * 0.36, -w * 0.085, h * 0.72, w * 0.17], ONE, second.ink(), None);
+        c.fit(
+            d.style.name_face,
+            &name(d),
+            [-h * 0.36, -w * 0.085, h * 0.72, w * 0.17],
+            ONE,
+            second.ink(),
+            None,
+        );
     });
     logo(c, d, part(p, 0.33, 0.07, 0.62, 0.2), ground);
     noun(c, d, part(p, 0.36, 0.31, 0.56, 0.1), ground.ink());
     let at = spot(p, 0.64, 0.6, 0.29);
     glow(c, at);
     picture(c, d, at, 6.0);
-    c.fit(Face::Condensed, d.line.blurb, part(p, 0.34, 0.82, 0.6, 0.06), (2, Align::Centre), ground.ink(), None);
+    c.fit(
+        Face::Condensed,
+        d.line.blurb,
+        part(p, 0.34, 0.82, 0.6, 0.06),
+        (2, Align::Centre),
+        ground.ink(),
+        None,
+    );
     size(c, d, part(p, 0.62, 0.915, 0.33, 0.05), ground.ink());
 }
 
@@ -216,13 +270,31 @@ fn window(c: &mut Canvas, d: &Design, p: [f32; 4]) {
     let (ground, second) = colours(d);
     let view = part(p, 0.1, 0.44, 0.8, 0.4);
     c.rounded([view[0] - 4.0, view[1] - 4.0, view[2] + 8.0, view[3] + 8.0], 16.0, second);
-    c.rounded(view, 13.0, Ink::vertical(view[1], view[1] + view[3], Rgb(255, 253, 248), d.flavour.accent.lighter(0.6)));
+    c.rounded(
+        view,
+        13.0,
+        Ink::vertical(view[1], view[1] + view[3], Rgb(255, 253, 248), d.flavour.accent.lighter(0.6)),
+    );
     picture(c, d, spot(p, 0.36, 0.65, 0.17), -15.0);
     picture(c, d, spot(p, 0.64, 0.62, 0.2), 10.0);
     logo(c, d, part(p, 0.08, 0.05, 0.84, 0.16), ground);
-    c.fit(d.style.name_face, &name(d), part(p, 0.08, 0.235, 0.84, 0.12), (2, Align::Centre), ground.ink(), None);
+    c.fit(
+        d.style.name_face,
+        &name(d),
+        part(p, 0.08, 0.235, 0.84, 0.12),
+        (2, Align::Centre),
+        ground.ink(),
+        None,
+    );
     noun(c, d, part(p, 0.25, 0.37, 0.5, 0.045), ground.ink());
-    c.fit(Face::Condensed, d.line.blurb, part(p, 0.08, 0.875, 0.56, 0.045), (1, Align::Left), ground.ink(), None);
+    c.fit(
+        Face::Condensed,
+        d.line.blurb,
+        part(p, 0.08, 0.875, 0.56, 0.045),
+        (1, Align::Left),
+        ground.ink(),
+        None,
+    );
     size(c, d, part(p, 0.66, 0.91, 0.28, 0.05), ground.ink());
 }
 
@@ -253,6 +325,13 @@ fn starburst(c: &mut Canvas, d: &Design, claim: &str, p: [f32; 4]) {
     };
     c.fill(polygon(&points).as_ref(), colour);
     c.about(x, y, 1.0, -10.0, |c| {
-        c.fit(Face::CondensedBold, claim, [-r * 0.64, -r * 0.42, r * 1.28, r * 0.84], (3, Align::Centre), colour.ink(), None);
+        c.fit(
+            Face::CondensedBold,
+            claim,
+            [-r * 0.64, -r * 0.42, r * 1.28, r * 0.84],
+            (3, Align::Centre),
+            colour.ink(),
+            None,
+        );
     });
 }

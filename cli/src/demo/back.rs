@@ -1,10 +1,10 @@
 //! What is printed on the back of a package: the small print and the barcode.
 
 use super::artwork;
-use crate::canvas::{Canvas, Rgb};
 use super::catalogue::Design;
 use super::ean13;
 use super::rng::Rng;
+use crate::canvas::{Canvas, Rgb};
 use crate::lettering::{self, Align, Face};
 
 /// Prints the back into a panel of the sheet.
@@ -42,7 +42,8 @@ fn print(c: &mut Canvas, d: &Design, [x, y, w, h]: [f32; 4]) {
     let blurb = format!("{}.", d.line.blurb);
     let ingredients =
         format!("Ingredients: {}. Store cool and dry. Best before: see print. {} e", d.line.contents, d.size);
-    let paragraphs = [(Face::MontserratBold, heading), (Face::Montserrat, blurb), (Face::Condensed, ingredients)];
+    let paragraphs =
+        [(Face::MontserratBold, heading), (Face::Montserrat, blurb), (Face::Condensed, ingredients)];
     for (face, text) in paragraphs {
         for line in lettering::wrap(face, &text, size, w) {
             if base > bottom {

@@ -28,7 +28,10 @@ impl Look {
     pub(crate) fn shop(rng: &mut Rng) -> Self {
         let base = rng.between(0.86, 1.06);
         let glare = (0..rng.below(3)).map(|_| {
-            ([rng.unit(), rng.unit(), rng.between(0.05, 0.14), rng.between(0.03, 0.1)], rng.between(50.0, 110.0))
+            (
+                [rng.unit(), rng.unit(), rng.between(0.05, 0.14), rng.between(0.03, 0.1)],
+                rng.between(50.0, 110.0),
+            )
         });
         Self {
             glare: glare.collect(),
@@ -157,13 +160,23 @@ mod tests {
         let sum = |p: &RgbImage| p.pixels().map(|p| i64::from(p.0[0])).sum::<i64>();
         assert!((sum(&soft) - sum(&picture)).abs() <= 25, "{} {}", sum(&soft), sum(&picture));
         let red = |x, y| soft.get_pixel(x, y).0[0];
-        assert!(red(10, 7) < 80 && red(10, 7) > red(11, 7) && red(11, 7) == red(9, 7) && red(11, 7) == red(10, 8));
+        assert!(
+            red(10, 7) < 80 && red(10, 7) > red(11, 7) && red(11, 7) == red(9, 7) && red(11, 7) == red(10, 8)
+        );
         assert_eq!(blur(&RgbImage::new(0, 0), 1.0).len(), 0);
     }
 
     #[test]
     fn light_falls_where_told() {
-        let look = Look { blur: 0.0, light: [0.5, 1.0, 0.5, 1.0], warmth: (1.0, 1.0), vignette: 0.0, glare: vec![], noise: 0.0, quality: 95 };
+        let look = Look {
+            blur: 0.0,
+            light: [0.5, 1.0, 0.5, 1.0],
+            warmth: (1.0, 1.0),
+            vignette: 0.0,
+            glare: vec![],
+            noise: 0.0,
+            quality: 95,
+        };
         let out = look.expose(&RgbImage::from_pixel(64, 64, image::Rgb([200; 3])), &mut Rng::new(1));
         let (left, right) = (out.get_pixel(2, 30).0[1], out.get_pixel(61, 30).0[1]);
         assert!((95..115).contains(&left) && (185..205).contains(&right), "{left} {right}");

@@ -2,13 +2,13 @@
 
 use image::RgbImage;
 
-use crate::canvas::Rgb;
 use super::ean13;
 use super::package::Side;
 use super::packshot;
 use super::pattern::Pattern;
 use super::rng::Rng;
 use super::words::{BRANDS, CLAIMS, Flavour, LINES, Line, Pack};
+use crate::canvas::Rgb;
 use crate::lettering::Face;
 
 /// One product with everything a catalogue says about it.
@@ -114,9 +114,14 @@ fn product(index: usize, design: Design) -> DemoProduct {
             flavour.colour,
             design.claim.map(|c| format!(", marked {}", c.to_lowercase())).unwrap_or_default()
         ),
-        attrs: [("colour", flavour.colour), ("flavour", flavour.name), ("size", size), ("package", design.pack.word())]
-            .map(|(k, v)| (text(k), text(v)))
-            .to_vec(),
+        attrs: [
+            ("colour", flavour.colour),
+            ("flavour", flavour.name),
+            ("size", size),
+            ("package", design.pack.word()),
+        ]
+        .map(|(k, v)| (text(k), text(v)))
+        .to_vec(),
         pictures,
         design,
     }

@@ -4,13 +4,21 @@ use crate::canvas::{Canvas, Rgb};
 use crate::lettering::{Align, Face};
 
 const LEFT: [[u8; 7]; 10] = [
-    *b"0001101", *b"0011001", *b"0010011", *b"0111101", *b"0100011", *b"0110001", *b"0101111", *b"0111011",
-    *b"0110111", *b"0001011",
+    *b"0001101",
+    *b"0011001",
+    *b"0010011",
+    *b"0111101",
+    *b"0100011",
+    *b"0110001",
+    *b"0101111",
+    *b"0111011",
+    *b"0110111",
+    *b"0001011",
 ];
 /// Which of the six left digits are of even parity (`1`): the first digit of the number.
 const PARITY: [[u8; 6]; 10] = [
-    *b"000000", *b"001011", *b"001101", *b"001110", *b"010011", *b"011001", *b"011100", *b"010101", *b"010110",
-    *b"011010",
+    *b"000000", *b"001011", *b"001101", *b"001110", *b"010011", *b"011001", *b"011100", *b"010101",
+    *b"010110", *b"011010",
 ];
 const QUIET_LEFT: usize = 11;
 const QUIET_RIGHT: usize = 7;
@@ -19,7 +27,8 @@ pub(crate) const WIDTH: usize = QUIET_LEFT + 95 + QUIET_RIGHT;
 
 /// The 13 digits of a number from its first 12.
 pub(crate) fn with_check_digit(twelve: &[u8; 12]) -> [u8; 13] {
-    let sum: u32 = twelve.iter().enumerate().map(|(i, &d)| u32::from(d) * if i % 2 == 0 { 1 } else { 3 }).sum();
+    let sum: u32 =
+        twelve.iter().enumerate().map(|(i, &d)| u32::from(d) * if i % 2 == 0 { 1 } else { 3 }).sum();
     let mut digits = [0; 13];
     digits[..12].copy_from_slice(twelve);
     digits[12] = ((10 - sum % 10) % 10) as u8;

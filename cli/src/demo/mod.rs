@@ -36,7 +36,12 @@ mod tests {
     fn shapes() -> Vec<catalogue::Design> {
         let mut seen: Vec<Pack> = vec![];
         let mut shapes = catalogue::designs(SEED, 1500);
-        shapes.retain(|d| !seen.contains(&d.pack) && { seen.push(d.pack); true });
+        shapes.retain(|d| {
+            !seen.contains(&d.pack) && {
+                seen.push(d.pack);
+                true
+            }
+        });
         assert_eq!(shapes.len(), 13, "{seen:?}");
         shapes
     }
@@ -48,7 +53,7 @@ mod tests {
     }
 
     fn gtin(digits: &[u8; 13]) -> Gtin {
-        Gtin::from_digits(&digits.map(|d| b'0' + d)).unwrap()
+        Gtin::from_digits(digits).unwrap()
     }
 
     #[test]
@@ -82,8 +87,15 @@ mod tests {
                 let (low, high) = warp::bounds(&s.outline);
                 let (mut solid, mut left, mut right) = (0, f32::MAX, f32::MIN);
                 for (i, _) in s.pixmap.pixels().iter().enumerate().filter(|(_, p)| p.alpha() > 127) {
-                    let (x, y) = ((i as u32 % s.pixmap.width()) as f32 + 0.5, (i as u32 / s.pixmap.width()) as f32 + 0.5);
-                    assert!(x > low.0 - 1.5 && x < high.0 + 1.5 && y > low.1 - 1.5 && y < high.1 + 1.5, "{:?}", d.pack);
+                    let (x, y) = (
+                        (i as u32 % s.pixmap.width()) as f32 + 0.5,
+                        (i as u32 / s.pixmap.width()) as f32 + 0.5,
+                    );
+                    assert!(
+                        x > low.0 - 1.5 && x < high.0 + 1.5 && y > low.1 - 1.5 && y < high.1 + 1.5,
+                        "{:?}",
+                        d.pack
+                    );
                     (solid, left, right) = (solid + 1, left.min(x), right.max(x));
                 }
                 // nor is it much larger than they are
@@ -129,7 +141,8 @@ mod tests {
         let shelf = draw_shelf(SEED, &products, 24);
         let mean = |picture: &image::RgbImage, r: shelfsight::Rect| {
             let (x, y) = ((r.x + r.w * 0.3) as u32, (r.y + r.h * 0.45) as u32);
-            let part = image::imageops::crop_imm(picture, x, y, (r.w * 0.4) as u32, (r.h * 0.35) as u32).to_image();
+            let part =
+                image::imageops::crop_imm(picture, x, y, (r.w * 0.4) as u32, (r.h * 0.35) as u32).to_image();
             let sum = part.pixels().fold([0f32; 3], |s, p| [0, 1, 2].map(|i| s[i] + f32::from(p.0[i])));
             let grey = (sum[0] + sum[1] + sum[2]).max(1.0);
             sum.map(|v| v / grey)
@@ -138,7 +151,8 @@ mod tests {
         let mut near = 0;
         for item in &shelf.truth {
             let front = &products[item.product].pictures[0];
-            let whole = shelfsight::Rect::new(16.0, 16.0, front.width() as f32 - 32.0, front.height() as f32 - 32.0);
+            let whole =
+                shelfsight::Rect::new(16.0, 16.0, front.width() as f32 - 32.0, front.height() as f32 - 32.0);
             near += usize::from(far(mean(&shelf.picture, item.rect), mean(front, whole)) < 0.16);
         }
         assert!(near * 10 >= shelf.truth.len() * 9, "{near} of {}", shelf.truth.len());
@@ -167,7 +181,11 @@ mod tests {
             let (low, high) = warp::bounds(&photo.polygon);
             assert!(low.0 > -40.0 && low.1 > -40.0 && high.0 < 1000.0 && high.1 < 1320.0, "{low:?} {high:?}");
             if let Some(code) = read(&photo.picture) {
-                assert!(Gtin::parse(&product.gtin) == Ok(code) && photo.barcode_in_view, "{} {code}", product.title);
+                assert!(
+                    Gtin::parse(&product.gtin) == Ok(code) && photo.barcode_in_view,
+                    "{} {code}",
+                    product.title
+                );
             }
         }
         let read = photos.iter().filter(|p| p.barcode_in_view && read(&p.picture).is_some()).count();
@@ -178,7 +196,9 @@ mod tests {
     #[test]
     fn pictures_do_not_change_by_accident() {
         let hash = |bytes: &[u8]| {
-            bytes.iter().fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01B3))
+            bytes
+                .iter()
+                .fold(0xCBF2_9CE4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01B3))
         };
         let mut all = 0;
         for d in shapes() {

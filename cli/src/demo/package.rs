@@ -4,11 +4,11 @@ use tiny_skia::{Pixmap, Transform};
 
 use super::artwork;
 use super::back;
-use crate::canvas::{Canvas, Ink, Rgb, polygon};
 use super::catalogue::Design;
 use super::rng::Rng;
 use super::round;
 use super::words::Pack;
+use crate::canvas::{Canvas, Ink, Rgb, polygon};
 use crate::lettering::{Align, Face};
 
 /// Which side of a package is seen.
@@ -75,7 +75,15 @@ fn card(d: &Design, side: Side, turned: f32, scale: f32) -> Sprite {
         c.rect([x, 0.0, flank, h], ground.darker(0.32));
         c.rect([x, h * 0.3, flank, h * 0.5], Rgb(226, 224, 218));
         for row in 0..10 {
-            c.rect([x + flank * 0.14, h * (0.34 + 0.04 * row as f32), flank * (0.7 - 0.07 * (row % 3) as f32), h * 0.012], Rgb(120, 118, 116));
+            c.rect(
+                [
+                    x + flank * 0.14,
+                    h * (0.34 + 0.04 * row as f32),
+                    flank * (0.7 - 0.07 * (row % 3) as f32),
+                    h * 0.012,
+                ],
+                Rgb(120, 118, 116),
+            );
         }
         c.rect([x, h * 0.86, flank, h * 0.05], second.darker(0.3));
         c.rect([x, 0.0, flank, h], Ink::Flat(Rgb::BLACK, 0.1));
@@ -97,7 +105,10 @@ fn fold_gable(c: &mut Canvas, d: &Design, [x, y, w, h]: [f32; 4], ground: Rgb) {
     c.line(&[(x, y + ridge), (x + w, y + ridge)], 1.4, Ink::Flat(Rgb::BLACK, 0.3));
     c.line(&[(x, y + h), (x + w, y + h)], 1.4, Ink::Flat(Rgb::BLACK, 0.25));
     for side in [x + w * 0.02, x + w * 0.98] {
-        c.poly(&[(side, y + h), (x + w / 2.0 + (side - x - w / 2.0) * 0.82, y + ridge), (side, y + ridge)], Ink::Flat(Rgb::BLACK, 0.12));
+        c.poly(
+            &[(side, y + h), (x + w / 2.0 + (side - x - w / 2.0) * 0.82, y + ridge), (side, y + ridge)],
+            Ink::Flat(Rgb::BLACK, 0.12),
+        );
     }
     let (cx, cy, r) = (x + w * 0.5, y + h * 0.64, w * 0.14);
     let cap = d.flavour.accent.mix(d.style.secondary, 0.3);
@@ -117,9 +128,16 @@ fn foil(d: &Design, side: Side, turned: f32, scale: f32) -> Sprite {
         Pack::Pouch => h * 0.09,
         _ => h * 0.045,
     };
-    let shape: Vec<(f32, f32)> = silhouette(d.pack, w, h, seal, &mut rng).iter().map(|&(x, y)| (x * cos, y)).collect();
+    let shape: Vec<(f32, f32)> =
+        silhouette(d.pack, w, h, seal, &mut rng).iter().map(|&(x, y)| (x * cos, y)).collect();
     c.under(Transform::from_scale(cos, 1.0), |c| {
-        print(c, d, side, [0.0, 0.0, w, h], [w * 0.05, seal, w * 0.9, h - seal * if d.pack == Pack::Pouch { 1.2 } else { 2.0 }]);
+        print(
+            c,
+            d,
+            side,
+            [0.0, 0.0, w, h],
+            [w * 0.05, seal, w * 0.9, h - seal * if d.pack == Pack::Pouch { 1.2 } else { 2.0 }],
+        );
         creases(c, d.pack, w, h, seal, &mut rng);
     });
     cut(c, &shape, scale)
@@ -145,7 +163,9 @@ fn silhouette(pack: Pack, w: f32, h: f32, seal: f32, rng: &mut Rng) -> Vec<(f32,
     if matches!(pack, Pack::Bag | Pack::Bar) {
         // the saw edge of a cut seal, along the top
         let teeth = (w / 6.0) as usize;
-        let saw = (0..teeth).rev().map(|i| (w * (i as f32 + 0.5) / teeth as f32, if i % 2 == 0 { 0.0 } else { seal * 0.16 }));
+        let saw = (0..teeth)
+            .rev()
+            .map(|i| (w * (i as f32 + 0.5) / teeth as f32, if i % 2 == 0 { 0.0 } else { seal * 0.16 }));
         shape.extend(saw);
     }
     shape
@@ -153,17 +173,28 @@ fn silhouette(pack: Pack, w: f32, h: f32, seal: f32, rng: &mut Rng) -> Vec<(f32,
 
 /// Light and shade of foil: crimped seals, folds running from the corners, a sheen down the middle.
 fn creases(c: &mut Canvas, pack: Pack, w: f32, h: f32, seal: f32, rng: &mut Rng) {
-    let sheen = vec![black(0.3, 0.0), white(0.05, 0.14), white(0.3, 0.3), white(0.0, 0.5), black(0.06, 0.75), black(0.36, 1.0)];
+    let sheen = vec![
+        black(0.3, 0.0),
+        white(0.05, 0.14),
+        white(0.3, 0.3),
+        white(0.0, 0.5),
+        black(0.06, 0.75),
+        black(0.36, 1.0),
+    ];
     c.rect([0.0, 0.0, w, h], Ink::Linear((0.0, 0.0), (w, h * 0.04), sheen));
     let folds = if pack == Pack::Bar { 4 } else { 14 };
     for i in 0..folds {
         let top = i % 2 == 0;
         let x = rng.between(0.04, 0.96) * w;
-        let (y0, long) = if top { (seal, rng.between(0.06, 0.22) * h) } else { (h - seal, -rng.between(0.06, 0.2) * h) };
+        let (y0, long) =
+            if top { (seal, rng.between(0.06, 0.22) * h) } else { (h - seal, -rng.between(0.06, 0.2) * h) };
         let lean = rng.between(-16.0, 16.0);
         let ink = if rng.chance(0.5) { white(0.3, 0.0) } else { black(0.26, 0.0) };
         let fade = vec![ink, (1.0, ink.1, 0.0)];
-        c.poly(&[(x - 6.0, y0), (x + 6.0, y0), (x + lean, y0 + long)], Ink::Linear((x, y0), (x, y0 + long), fade));
+        c.poly(
+            &[(x - 6.0, y0), (x + 6.0, y0), (x + lean, y0 + long)],
+            Ink::Linear((x, y0), (x, y0 + long), fade),
+        );
     }
     let seals: &[f32] = if pack == Pack::Pouch { &[0.0] } else { &[0.0, h - seal] };
     for &y in seals {
@@ -178,7 +209,15 @@ fn creases(c: &mut Canvas, pack: Pack, w: f32, h: f32, seal: f32, rng: &mut Rng)
         c.rect([0.0, seal, w, 2.0], Ink::Flat(Rgb::BLACK, 0.25));
         let bottom = vec![black(0.0, 0.0), black(0.3, 1.0)];
         c.rect([0.0, h * 0.93, w, h * 0.07], Ink::Linear((0.0, h * 0.93), (0.0, h), bottom));
-        c.text(Face::Condensed, "OPEN HERE", seal * 0.3, w * 0.5, seal * 0.62, Align::Centre, Ink::Flat(Rgb::BLACK, 0.45));
+        c.text(
+            Face::Condensed,
+            "OPEN HERE",
+            seal * 0.3,
+            w * 0.5,
+            seal * 0.62,
+            Align::Centre,
+            Ink::Flat(Rgb::BLACK, 0.45),
+        );
     }
 }
 

@@ -3,10 +3,10 @@
 use image::RgbImage;
 use tiny_skia::{PixmapPaint, Transform};
 
-use crate::canvas::{Canvas, Ink, Rgb};
 use super::catalogue::Design;
 use super::package::{self, Side};
 use super::rng::Rng;
+use crate::canvas::{Canvas, Ink, Rgb};
 
 /// Longer side of the product in pixels, and the white left round it.
 const LONG: f32 = 372.0;

@@ -1,8 +1,8 @@
 //! Backgrounds of packages.
 
-use crate::canvas::{Canvas, Ink, Rgb};
 use super::pictogram::{self, Picture};
 use super::rng::Rng;
+use crate::canvas::{Canvas, Ink, Rgb};
 
 /// What covers the ground of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,14 @@ impl Pattern {
 }
 
 /// Covers `(x, y, w, h)` with a colour and the pattern in shades of it; `second` appears in patterns of two colours.
-pub(crate) fn cover(c: &mut Canvas, pattern: Pattern, [x, y, w, h]: [f32; 4], ground: Rgb, second: Rgb, seed: u64) {
+pub(crate) fn cover(
+    c: &mut Canvas,
+    pattern: Pattern,
+    [x, y, w, h]: [f32; 4],
+    ground: Rgb,
+    second: Rgb,
+    seed: u64,
+) {
     let shade = if ground.lightness() > 0.5 { ground.darker(0.13) } else { ground.lighter(0.16) };
     let mut rng = Rng::numbered(seed, 5);
     c.rect([x, y, w, h], Ink::vertical(y, y + h, ground.lighter(0.06), ground.darker(0.08)));
@@ -57,7 +64,10 @@ pub(crate) fn cover(c: &mut Canvas, pattern: Pattern, [x, y, w, h]: [f32; 4], gr
             let (step, lean) = (34.0, h * 0.6);
             let mut at = x - lean;
             while at < right {
-                c.poly(&[(at + lean, y), (at + lean + step * 0.5, y), (at + step * 0.5, bottom), (at, bottom)], shade);
+                c.poly(
+                    &[(at + lean, y), (at + lean + step * 0.5, y), (at + step * 0.5, bottom), (at, bottom)],
+                    shade,
+                );
                 at += step;
             }
         }

@@ -3,13 +3,13 @@
 use image::RgbImage;
 
 use super::camera::{self, Look};
-use crate::canvas::{Canvas, Ink, Rgb};
 use super::catalogue::DemoProduct;
 use super::package::{self, Side};
 use super::packshot::shadow;
 use super::rng::Rng;
 use super::warp::{self, Projection};
 use super::words::Pack;
+use crate::canvas::{Canvas, Ink, Rgb};
 
 const VIEW: (u32, u32) = (960, 1280);
 
@@ -70,7 +70,11 @@ fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbIm
                 let (y, tone) = (rng.between(0.0, h), rng.unit());
                 let ink = Ink::Flat(if tone > 0.5 { wood.lighter(0.3) } else { wood.darker(0.4) }, 0.25);
                 let bend = rng.between(-14.0, 14.0);
-                c.line(&[(0.0, y), (w * 0.3, y + bend), (w * 0.7, y - bend), (w, y + bend * 0.4)], rng.between(1.0, 7.0), ink);
+                c.line(
+                    &[(0.0, y), (w * 0.3, y + bend), (w * 0.7, y - bend), (w, y + bend * 0.4)],
+                    rng.between(1.0, 7.0),
+                    ink,
+                );
             }
         }
         1 => {
@@ -88,7 +92,11 @@ fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbIm
             for row in 0..6 {
                 for column in 0..4 {
                     let shade = tile.darker(rng.between(0.0, 0.1));
-                    c.rounded([column as f32 * 250.0 - 20.0, row as f32 * 250.0 - 60.0, 240.0, 240.0], 8.0, shade);
+                    c.rounded(
+                        [column as f32 * 250.0 - 20.0, row as f32 * 250.0 - 60.0, 240.0, 240.0],
+                        8.0,
+                        shade,
+                    );
                 }
             }
         }
@@ -96,7 +104,8 @@ fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbIm
             c.rect([0.0, 0.0, w, h], Rgb(90, 88, 84));
             for row in 0..5 {
                 for _ in 0..14 {
-                    let colour = Rgb::hsl(rng.between(0.0, 360.0), rng.between(0.2, 0.8), rng.between(0.25, 0.75));
+                    let colour =
+                        Rgb::hsl(rng.between(0.0, 360.0), rng.between(0.2, 0.8), rng.between(0.25, 0.75));
                     let (x, tall) = (rng.between(-60.0, w), rng.between(110.0, 200.0));
                     let floor = 240.0 + row as f32 * 270.0;
                     c.rounded([x, floor - tall, rng.between(50.0, 120.0), tall], 8.0, colour);
@@ -123,9 +132,17 @@ fn hand(rng: &mut Rng, sw: f32, sh: f32) -> tiny_skia::Pixmap {
         let y = top + i as f32 * thick * 1.02;
         let reach = out + sw * [0.1, 0.14, 0.13, 0.08][i] * rng.between(0.8, 1.1);
         let (x, half) = (reach - thick * 0.5, thick * 0.5);
-        c.rounded([-thick, y, reach + thick, thick], half, Ink::vertical(y, y + thick, skin.lighter(0.12), skin.darker(0.3)));
+        c.rounded(
+            [-thick, y, reach + thick, thick],
+            half,
+            Ink::vertical(y, y + thick, skin.lighter(0.12), skin.darker(0.3)),
+        );
         c.oval(x - half * 0.1, y + half * 0.9, half * 0.42, half * 0.62, skin.lighter(0.35));
-        c.line(&[(reach - thick * 1.9, y + half * 0.4), (reach - thick * 1.85, y + half * 1.5)], 2.0, Ink::Flat(skin.darker(0.45), 0.5));
+        c.line(
+            &[(reach - thick * 1.9, y + half * 0.4), (reach - thick * 1.85, y + half * 1.5)],
+            2.0,
+            Ink::Flat(skin.darker(0.45), 0.5),
+        );
     }
     c.into_pixmap()
 }

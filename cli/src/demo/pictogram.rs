@@ -1,8 +1,8 @@
 //! Little pictures of what is inside, drawn about the origin in a circle of radius 1.
 
-use crate::canvas::{Canvas, Rgb, Stop, blob, polygon, turn};
-use crate::canvas::Ink;
 use super::rng::Rng;
+use crate::canvas::Ink;
+use crate::canvas::{Canvas, Rgb, Stop, blob, polygon, turn};
 
 /// What a package shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ const CREAM: Rgb = Rgb(250, 236, 206);
 
 /// A ball lit from the upper left.
 fn lit(colour: Rgb, x: f32, y: f32, r: f32) -> Ink {
-    let stops: Vec<Stop> = vec![(0.0, colour.lighter(0.4), 1.0), (0.45, colour, 1.0), (1.0, colour.darker(0.35), 1.0)];
+    let stops: Vec<Stop> =
+        vec![(0.0, colour.lighter(0.4), 1.0), (0.45, colour, 1.0), (1.0, colour.darker(0.35), 1.0)];
     Ink::Radial((x - r * 0.35, y - r * 0.4), r * 1.5, stops)
 }
 
@@ -79,14 +80,39 @@ pub(crate) fn draw(c: &mut Canvas, what: Picture, (x, y): (f32, f32), size: f32,
 
 fn shape(c: &mut Canvas, what: Picture, accent: Rgb) {
     match what {
-        Picture::Strawberry | Picture::Berries | Picture::Citrus | Picture::Apple | Picture::Cherry
-        | Picture::Coconut | Picture::Tomato | Picture::Olive => fruit(c, what, accent),
-        Picture::Flower | Picture::Leaf | Picture::Chili | Picture::Wheat | Picture::Mushroom | Picture::Corn
-        | Picture::Nut | Picture::Bean => plant(c, what, accent),
-        Picture::Wave | Picture::Flame | Picture::Mountain | Picture::Sun | Picture::Drop | Picture::Bubbles
-        | Picture::Star | Picture::Bolt => sign(c, what, accent),
-        Picture::Cheese | Picture::Cup | Picture::Pasta | Picture::Bowl | Picture::Fish | Picture::Cow
-        | Picture::Bee | Picture::Cookie | Picture::Paw => thing(c, what, accent),
+        Picture::Strawberry
+        | Picture::Berries
+        | Picture::Citrus
+        | Picture::Apple
+        | Picture::Cherry
+        | Picture::Coconut
+        | Picture::Tomato
+        | Picture::Olive => fruit(c, what, accent),
+        Picture::Flower
+        | Picture::Leaf
+        | Picture::Chili
+        | Picture::Wheat
+        | Picture::Mushroom
+        | Picture::Corn
+        | Picture::Nut
+        | Picture::Bean => plant(c, what, accent),
+        Picture::Wave
+        | Picture::Flame
+        | Picture::Mountain
+        | Picture::Sun
+        | Picture::Drop
+        | Picture::Bubbles
+        | Picture::Star
+        | Picture::Bolt => sign(c, what, accent),
+        Picture::Cheese
+        | Picture::Cup
+        | Picture::Pasta
+        | Picture::Bowl
+        | Picture::Fish
+        | Picture::Cow
+        | Picture::Bee
+        | Picture::Cookie
+        | Picture::Paw => thing(c, what, accent),
     }
 }
 
@@ -94,7 +120,16 @@ fn fruit(c: &mut Canvas, what: Picture, accent: Rgb) {
     match what {
         Picture::Strawberry => {
             let red = Rgb(216, 34, 48);
-            let body = [(0.0, -0.5), (0.45, -0.58), (0.78, -0.25), (0.55, 0.35), (0.0, 0.95), (-0.55, 0.35), (-0.78, -0.25), (-0.45, -0.58)];
+            let body = [
+                (0.0, -0.5),
+                (0.45, -0.58),
+                (0.78, -0.25),
+                (0.55, 0.35),
+                (0.0, 0.95),
+                (-0.55, 0.35),
+                (-0.78, -0.25),
+                (-0.45, -0.58),
+            ];
             c.blob(&body, lit(red, 0.0, 0.1, 0.9));
             for (i, y) in [-0.3f32, -0.02, 0.26, 0.54].iter().enumerate() {
                 let half = 2 - i as i32 / 2;
@@ -106,7 +141,14 @@ fn fruit(c: &mut Canvas, what: Picture, accent: Rgb) {
                 }
             }
             for i in 0..5 {
-                leaf(c, 0.0, -0.52, 0.62, 18.0 + i as f32 * 36.0 - 180.0 * f32::from(u8::from(i > 2)) * 0.0, GREEN);
+                leaf(
+                    c,
+                    0.0,
+                    -0.52,
+                    0.62,
+                    18.0 + i as f32 * 36.0 - 180.0 * f32::from(u8::from(i > 2)) * 0.0,
+                    GREEN,
+                );
             }
             leaf(c, 0.0, -0.5, 0.55, 160.0, GREEN);
             c.line(&[(0.0, -0.52), (0.06, -0.9)], 0.09, DARK_GREEN);
@@ -115,7 +157,13 @@ fn fruit(c: &mut Canvas, what: Picture, accent: Rgb) {
             leaf(c, 0.1, -0.35, 0.95, -28.0, GREEN);
             leaf(c, -0.1, -0.35, 0.9, 205.0, DARK_GREEN);
             let dark = accent.darker(0.15);
-            for (x, y, r) in [(-0.42, -0.05, 0.4), (0.4, -0.08, 0.42), (0.0, -0.35, 0.38), (-0.22, 0.45, 0.42), (0.34, 0.46, 0.4)] {
+            for (x, y, r) in [
+                (-0.42, -0.05, 0.4),
+                (0.4, -0.08, 0.42),
+                (0.0, -0.35, 0.38),
+                (-0.22, 0.45, 0.42),
+                (0.34, 0.46, 0.4),
+            ] {
                 ball(c, x, y, r, dark);
                 for i in 0..5 {
                     let t = turn(i as f32 * 72.0);
@@ -139,9 +187,27 @@ fn fruit(c: &mut Canvas, what: Picture, accent: Rgb) {
             let tomato = what == Picture::Tomato;
             let skin = if tomato { Rgb(218, 46, 34) } else { accent };
             let body = if tomato {
-                [(0.0, -0.55), (0.5, -0.62), (0.95, -0.05), (0.6, 0.7), (0.0, 0.82), (-0.6, 0.7), (-0.95, -0.05), (-0.5, -0.62)]
+                [
+                    (0.0, -0.55),
+                    (0.5, -0.62),
+                    (0.95, -0.05),
+                    (0.6, 0.7),
+                    (0.0, 0.82),
+                    (-0.6, 0.7),
+                    (-0.95, -0.05),
+                    (-0.5, -0.62),
+                ]
             } else {
-                [(0.0, -0.42), (0.42, -0.62), (0.86, -0.15), (0.55, 0.8), (0.0, 0.78), (-0.55, 0.8), (-0.86, -0.15), (-0.42, -0.62)]
+                [
+                    (0.0, -0.42),
+                    (0.42, -0.62),
+                    (0.86, -0.15),
+                    (0.55, 0.8),
+                    (0.0, 0.78),
+                    (-0.55, 0.8),
+                    (-0.86, -0.15),
+                    (-0.42, -0.62),
+                ]
             };
             c.blob(&body, lit(skin, 0.0, 0.0, 0.9));
             c.oval(-0.42, -0.25, 0.12, 0.2, Ink::Flat(Rgb::WHITE, 0.5));
@@ -186,7 +252,10 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
             leaf(c, -0.1, 0.5, 0.9, 140.0, GREEN);
             for i in 0..8 {
                 c.about(0.0, -0.1, 0.78, i as f32 * 45.0, |c| {
-                    c.blob(&[(0.1, 0.0), (0.6, -0.26), (1.0, 0.0), (0.6, 0.26)], Ink::Radial((0.0, 0.0), 1.1, vec![(0.2, petal.darker(0.25), 1.0), (1.0, petal, 1.0)]));
+                    c.blob(
+                        &[(0.1, 0.0), (0.6, -0.26), (1.0, 0.0), (0.6, 0.26)],
+                        Ink::Radial((0.0, 0.0), 1.1, vec![(0.2, petal.darker(0.25), 1.0), (1.0, petal, 1.0)]),
+                    );
                 });
             }
             ball(c, 0.0, -0.1, 0.24, Rgb(240, 180, 40));
@@ -199,7 +268,18 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
         Picture::Chili => {
             for (x, degrees, colour) in [(0.25, 20.0, Rgb(178, 20, 20)), (-0.2, -8.0, Rgb(220, 40, 30))] {
                 c.about(x, 0.0, 1.0, degrees, |c| {
-                    c.blob(&[(-0.12, -0.55), (0.15, -0.6), (0.26, -0.2), (0.12, 0.45), (-0.25, 0.95), (-0.12, 0.3), (-0.2, -0.2)], lit(colour, 0.0, 0.0, 0.7));
+                    c.blob(
+                        &[
+                            (-0.12, -0.55),
+                            (0.15, -0.6),
+                            (0.26, -0.2),
+                            (0.12, 0.45),
+                            (-0.25, 0.95),
+                            (-0.12, 0.3),
+                            (-0.2, -0.2),
+                        ],
+                        lit(colour, 0.0, 0.0, 0.7),
+                    );
                     c.line(&[(0.0, -0.58), (0.04, -0.78), (0.2, -0.95)], 0.12, DARK_GREEN);
                 });
             }
@@ -213,7 +293,10 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
                         let y = -0.8 - i as f32 * 0.17;
                         for side in [-1.0, 1.0] {
                             c.about(0.0, y, 0.3, -90.0 + side * 32.0, |c| {
-                                c.blob(&[(0.0, 0.0), (0.5, -0.28), (1.0, 0.0), (0.5, 0.28)], Ink::vertical(-0.3, 0.3, gold.lighter(0.25), gold.darker(0.2)));
+                                c.blob(
+                                    &[(0.0, 0.0), (0.5, -0.28), (1.0, 0.0), (0.5, 0.28)],
+                                    Ink::vertical(-0.3, 0.3, gold.lighter(0.25), gold.darker(0.2)),
+                                );
                             });
                         }
                     }
@@ -223,14 +306,36 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
         Picture::Mushroom => {
             for (x, y, s) in [(0.35, 0.25, 0.65), (-0.2, 0.0, 1.0)] {
                 c.about(x, y, s, 0.0, |c| {
-                    c.blob(&[(-0.2, 0.0), (0.2, 0.0), (0.26, 0.8), (0.0, 0.9), (-0.26, 0.8)], Rgb(240, 228, 206));
-                    c.blob(&[(0.0, -0.75), (0.55, -0.5), (0.8, 0.05), (0.3, 0.16), (-0.3, 0.16), (-0.8, 0.05), (-0.55, -0.5)], lit(Rgb(176, 132, 92), 0.0, -0.3, 0.8));
+                    c.blob(
+                        &[(-0.2, 0.0), (0.2, 0.0), (0.26, 0.8), (0.0, 0.9), (-0.26, 0.8)],
+                        Rgb(240, 228, 206),
+                    );
+                    c.blob(
+                        &[
+                            (0.0, -0.75),
+                            (0.55, -0.5),
+                            (0.8, 0.05),
+                            (0.3, 0.16),
+                            (-0.3, 0.16),
+                            (-0.8, 0.05),
+                            (-0.55, -0.5),
+                        ],
+                        lit(Rgb(176, 132, 92), 0.0, -0.3, 0.8),
+                    );
                 });
             }
         }
         Picture::Corn => {
             c.about(0.0, 0.0, 1.0, 18.0, |c| {
-                let body = [(0.0, -0.95), (0.3, -0.6), (0.38, 0.2), (0.2, 0.8), (-0.2, 0.8), (-0.38, 0.2), (-0.3, -0.6)];
+                let body = [
+                    (0.0, -0.95),
+                    (0.3, -0.6),
+                    (0.38, 0.2),
+                    (0.2, 0.8),
+                    (-0.2, 0.8),
+                    (-0.38, 0.2),
+                    (-0.3, -0.6),
+                ];
                 c.blob(&body, Rgb(232, 170, 30));
                 for row in 0..9 {
                     for column in -2..=2 {
@@ -246,9 +351,14 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
             });
         }
         Picture::Nut => {
-            for (x, y, degrees, size) in [(-0.38, 0.2, -20.0, 0.75), (0.42, 0.34, 25.0, 0.62), (0.1, -0.35, 5.0, 0.6)] {
+            for (x, y, degrees, size) in
+                [(-0.38, 0.2, -20.0, 0.75), (0.42, 0.34, 25.0, 0.62), (0.1, -0.35, 5.0, 0.6)]
+            {
                 c.about(x, y, size, degrees, |c| {
-                    c.blob(&[(0.0, -0.8), (0.5, -0.3), (0.52, 0.35), (0.0, 0.8), (-0.52, 0.35), (-0.5, -0.3)], lit(Rgb(176, 112, 62), 0.0, 0.0, 0.8));
+                    c.blob(
+                        &[(0.0, -0.8), (0.5, -0.3), (0.52, 0.35), (0.0, 0.8), (-0.52, 0.35), (-0.5, -0.3)],
+                        lit(Rgb(176, 112, 62), 0.0, 0.0, 0.8),
+                    );
                     for k in [-0.25f32, 0.0, 0.25] {
                         c.line(&[(k * 0.4, -0.6), (k, 0.0), (k * 0.6, 0.6)], 0.03, Rgb(120, 72, 38));
                     }
@@ -256,7 +366,8 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
             }
         }
         _ => {
-            let dark = if accent.lightness() > 0.5 { Rgb(96, 58, 36) } else { accent.mix(Rgb(96, 58, 36), 0.6) };
+            let dark =
+                if accent.lightness() > 0.5 { Rgb(96, 58, 36) } else { accent.mix(Rgb(96, 58, 36), 0.6) };
             for (x, y, degrees) in [(-0.42, -0.3, 30.0), (0.42, -0.1, -25.0), (-0.1, 0.5, 70.0)] {
                 c.about(x, y, 0.56, degrees, |c| {
                     c.oval(0.0, 0.0, 0.62, 0.9, lit(dark, 0.0, 0.0, 0.9));
@@ -270,7 +381,9 @@ fn plant(c: &mut Canvas, what: Picture, accent: Rgb) {
 fn sign(c: &mut Canvas, what: Picture, accent: Rgb) {
     match what {
         Picture::Wave => {
-            for (y, colour) in [(-0.45, accent.lighter(0.5)), (-0.05, accent.lighter(0.2)), (0.35, accent.darker(0.2))] {
+            for (y, colour) in
+                [(-0.45, accent.lighter(0.5)), (-0.05, accent.lighter(0.2)), (0.35, accent.darker(0.2))]
+            {
                 let mut points = vec![];
                 for i in 0..=24 {
                     let x = i as f32 / 12.0 - 1.0;
@@ -281,8 +394,23 @@ fn sign(c: &mut Canvas, what: Picture, accent: Rgb) {
             }
         }
         Picture::Flame => {
-            c.blob(&[(0.05, -0.98), (0.3, -0.35), (0.66, 0.1), (0.45, 0.8), (0.0, 0.95), (-0.5, 0.75), (-0.6, 0.15), (-0.15, -0.3)], Ink::vertical(-1.0, 1.0, Rgb(220, 40, 20), Rgb(250, 150, 30)));
-            c.blob(&[(0.02, -0.2), (0.26, 0.3), (0.2, 0.75), (-0.22, 0.75), (-0.25, 0.35)], Rgb(255, 220, 90));
+            c.blob(
+                &[
+                    (0.05, -0.98),
+                    (0.3, -0.35),
+                    (0.66, 0.1),
+                    (0.45, 0.8),
+                    (0.0, 0.95),
+                    (-0.5, 0.75),
+                    (-0.6, 0.15),
+                    (-0.15, -0.3),
+                ],
+                Ink::vertical(-1.0, 1.0, Rgb(220, 40, 20), Rgb(250, 150, 30)),
+            );
+            c.blob(
+                &[(0.02, -0.2), (0.26, 0.3), (0.2, 0.75), (-0.22, 0.75), (-0.25, 0.35)],
+                Rgb(255, 220, 90),
+            );
         }
         Picture::Mountain => {
             c.circle(0.4, -0.45, 0.26, Rgb(250, 210, 90));
@@ -293,13 +421,27 @@ fn sign(c: &mut Canvas, what: Picture, accent: Rgb) {
         }
         Picture::Sun => {
             for i in 0..12 {
-                c.about(0.0, 0.0, 1.0, i as f32 * 30.0, |c| c.poly(&[(0.58, -0.13), (1.0, 0.0), (0.58, 0.13)], Rgb(246, 160, 40)));
+                c.about(0.0, 0.0, 1.0, i as f32 * 30.0, |c| {
+                    c.poly(&[(0.58, -0.13), (1.0, 0.0), (0.58, 0.13)], Rgb(246, 160, 40))
+                });
             }
             ball(c, 0.0, 0.0, 0.52, Rgb(250, 196, 60));
         }
         Picture::Drop => {
             let colour = if accent.lightness() > 0.85 { Rgb(150, 190, 220) } else { accent };
-            c.blob(&[(0.0, -1.0), (0.34, -0.25), (0.62, 0.3), (0.4, 0.82), (0.0, 0.98), (-0.4, 0.82), (-0.62, 0.3), (-0.34, -0.25)], lit(colour, 0.0, 0.3, 0.8));
+            c.blob(
+                &[
+                    (0.0, -1.0),
+                    (0.34, -0.25),
+                    (0.62, 0.3),
+                    (0.4, 0.82),
+                    (0.0, 0.98),
+                    (-0.4, 0.82),
+                    (-0.62, 0.3),
+                    (-0.34, -0.25),
+                ],
+                lit(colour, 0.0, 0.3, 0.8),
+            );
             c.oval(-0.26, 0.3, 0.1, 0.26, Ink::Flat(Rgb::WHITE, 0.6));
         }
         Picture::Bubbles => {
@@ -321,7 +463,15 @@ fn sign(c: &mut Canvas, what: Picture, accent: Rgb) {
             c.poly(&points, lit(accent.mix(Rgb(250, 210, 80), 0.5), 0.0, 0.0, 0.9));
         }
         _ => {
-            let bolt = [(0.15, -1.0), (-0.55, 0.12), (-0.05, 0.12), (-0.22, 1.0), (0.58, -0.22), (0.06, -0.22), (0.42, -1.0)];
+            let bolt = [
+                (0.15, -1.0),
+                (-0.55, 0.12),
+                (-0.05, 0.12),
+                (-0.22, 1.0),
+                (0.58, -0.22),
+                (0.06, -0.22),
+                (0.42, -1.0),
+            ];
             c.stroke(polygon(&bolt).as_ref(), 0.16, Rgb(24, 24, 30));
             c.poly(&bolt, Ink::vertical(-1.0, 1.0, Rgb(255, 240, 110), accent));
         }
@@ -339,18 +489,42 @@ fn thing(c: &mut Canvas, what: Picture, accent: Rgb) {
         }
         Picture::Cup => {
             for x in [-0.3f32, 0.0, 0.3] {
-                c.line(&[(x, -0.35), (x + 0.1, -0.55), (x - 0.05, -0.72), (x + 0.06, -0.92)], 0.07, Ink::Flat(Rgb::WHITE, 0.7));
+                c.line(
+                    &[(x, -0.35), (x + 0.1, -0.55), (x - 0.05, -0.72), (x + 0.06, -0.92)],
+                    0.07,
+                    Ink::Flat(Rgb::WHITE, 0.7),
+                );
             }
             c.oval(0.0, 0.78, 0.95, 0.16, CREAM.darker(0.1));
             c.stroke(crate::canvas::oval(0.66, 0.16, 0.26, 0.24).as_ref(), 0.12, CREAM);
-            c.blob(&[(-0.68, -0.22), (0.68, -0.22), (0.62, 0.4), (0.3, 0.74), (-0.3, 0.74), (-0.62, 0.4)], Ink::vertical(-0.2, 0.8, Rgb::WHITE, CREAM.darker(0.08)));
+            c.blob(
+                &[(-0.68, -0.22), (0.68, -0.22), (0.62, 0.4), (0.3, 0.74), (-0.3, 0.74), (-0.62, 0.4)],
+                Ink::vertical(-0.2, 0.8, Rgb::WHITE, CREAM.darker(0.08)),
+            );
             c.oval(0.0, -0.2, 0.62, 0.13, Rgb(96, 58, 36));
         }
         Picture::Pasta => {
             let gold = Rgb(244, 206, 110);
-            for (x, y, degrees) in [(-0.45, -0.2, -35.0), (0.4, -0.3, 30.0), (0.0, 0.45, 80.0), (-0.5, 0.6, 15.0), (0.6, 0.5, -60.0)] {
+            for (x, y, degrees) in [
+                (-0.45, -0.2, -35.0),
+                (0.4, -0.3, 30.0),
+                (0.0, 0.45, 80.0),
+                (-0.5, 0.6, 15.0),
+                (0.6, 0.5, -60.0),
+            ] {
                 c.about(x, y, 0.5, degrees, |c| {
-                    c.blob(&[(-0.3, -0.85), (0.3, -0.85), (0.34, 0.85), (-0.34, 0.85)], Ink::Linear((-0.35, 0.0), (0.35, 0.0), vec![(0.0, gold.darker(0.25), 1.0), (0.4, gold.lighter(0.3), 1.0), (1.0, gold.darker(0.2), 1.0)]));
+                    c.blob(
+                        &[(-0.3, -0.85), (0.3, -0.85), (0.34, 0.85), (-0.34, 0.85)],
+                        Ink::Linear(
+                            (-0.35, 0.0),
+                            (0.35, 0.0),
+                            vec![
+                                (0.0, gold.darker(0.25), 1.0),
+                                (0.4, gold.lighter(0.3), 1.0),
+                                (1.0, gold.darker(0.2), 1.0),
+                            ],
+                        ),
+                    );
                     for i in -3..=3 {
                         let y = i as f32 * 0.24;
                         c.line(&[(-0.3, y + 0.1), (0.3, y - 0.1)], 0.06, gold.darker(0.28));
@@ -363,12 +537,35 @@ fn thing(c: &mut Canvas, what: Picture, accent: Rgb) {
             c.oval(0.0, -0.1, 0.95, 0.34, Rgb(246, 242, 234));
             c.oval(0.0, -0.08, 0.82, 0.26, Ink::vertical(-0.3, 0.2, food.lighter(0.2), food.darker(0.15)));
             leaf(c, -0.15, -0.12, 0.45, -20.0, GREEN);
-            c.blob(&[(-0.95, -0.02), (-0.5, 0.2), (0.0, 0.27), (0.5, 0.2), (0.95, -0.02), (0.6, 0.7), (0.0, 0.85), (-0.6, 0.7)], Ink::vertical(0.0, 0.9, Rgb(236, 230, 220), Rgb(190, 180, 170)));
+            c.blob(
+                &[
+                    (-0.95, -0.02),
+                    (-0.5, 0.2),
+                    (0.0, 0.27),
+                    (0.5, 0.2),
+                    (0.95, -0.02),
+                    (0.6, 0.7),
+                    (0.0, 0.85),
+                    (-0.6, 0.7),
+                ],
+                Ink::vertical(0.0, 0.9, Rgb(236, 230, 220), Rgb(190, 180, 170)),
+            );
         }
         Picture::Fish => {
             let silver = accent.mix(Rgb(150, 170, 190), 0.6);
             c.poly(&[(0.5, 0.0), (1.0, -0.42), (0.88, 0.0), (1.0, 0.42)], silver.darker(0.25));
-            c.blob(&[(-0.95, 0.05), (-0.5, -0.34), (0.1, -0.36), (0.65, -0.04), (0.65, 0.04), (0.1, 0.36), (-0.5, 0.34)], Ink::vertical(-0.4, 0.4, silver.darker(0.2), silver.lighter(0.6)));
+            c.blob(
+                &[
+                    (-0.95, 0.05),
+                    (-0.5, -0.34),
+                    (0.1, -0.36),
+                    (0.65, -0.04),
+                    (0.65, 0.04),
+                    (0.1, 0.36),
+                    (-0.5, 0.34),
+                ],
+                Ink::vertical(-0.4, 0.4, silver.darker(0.2), silver.lighter(0.6)),
+            );
             c.circle(-0.62, -0.08, 0.09, Rgb::WHITE);
             c.circle(-0.62, -0.08, 0.05, Rgb::BLACK);
             for x in [-0.2f32, 0.05, 0.3] {
@@ -376,10 +573,24 @@ fn thing(c: &mut Canvas, what: Picture, accent: Rgb) {
             }
         }
         Picture::Cow => {
-            c.blob(&[(-0.5, -0.6), (0.5, -0.6), (0.62, 0.0), (0.45, 0.75), (0.0, 0.92), (-0.45, 0.75), (-0.62, 0.0)], Rgb(250, 248, 244));
+            c.blob(
+                &[
+                    (-0.5, -0.6),
+                    (0.5, -0.6),
+                    (0.62, 0.0),
+                    (0.45, 0.75),
+                    (0.0, 0.92),
+                    (-0.45, 0.75),
+                    (-0.62, 0.0),
+                ],
+                Rgb(250, 248, 244),
+            );
             c.blob(&[(-0.5, -0.55), (-0.1, -0.6), (-0.05, -0.1), (-0.4, 0.1), (-0.6, -0.1)], Rgb(50, 44, 44));
             for side in [-1.0, 1.0] {
-                c.blob(&[(side * 0.5, -0.45), (side * 0.95, -0.6), (side * 0.9, -0.3), (side * 0.55, -0.25)], Rgb(70, 58, 56));
+                c.blob(
+                    &[(side * 0.5, -0.45), (side * 0.95, -0.6), (side * 0.9, -0.3), (side * 0.55, -0.25)],
+                    Rgb(70, 58, 56),
+                );
                 c.circle(side * 0.27, -0.12, 0.08, Rgb::BLACK);
             }
             c.oval(0.0, 0.62, 0.46, 0.27, Rgb(240, 176, 170));
@@ -409,7 +620,11 @@ fn thing(c: &mut Canvas, what: Picture, accent: Rgb) {
         }
         _ => {
             let pad = accent.darker(0.45);
-            c.fill(blob(&[(0.0, -0.05), (0.45, 0.3), (0.4, 0.72), (0.0, 0.66), (-0.4, 0.72), (-0.45, 0.3)]).as_ref(), pad);
+            c.fill(
+                blob(&[(0.0, -0.05), (0.45, 0.3), (0.4, 0.72), (0.0, 0.66), (-0.4, 0.72), (-0.45, 0.3)])
+                    .as_ref(),
+                pad,
+            );
             for (x, y) in [(-0.62, 0.0), (-0.26, -0.42), (0.26, -0.42), (0.62, 0.0)] {
                 c.oval(x, y, 0.18, 0.25, pad);
             }

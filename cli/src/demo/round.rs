@@ -4,10 +4,10 @@ use tiny_skia::{Pixmap, PremultipliedColorU8, Transform};
 
 use super::artwork;
 use super::back;
-use crate::canvas::{Canvas, Rgb};
 use super::catalogue::Design;
 use super::package::{Side, Sprite};
 use super::words::Pack;
+use crate::canvas::{Canvas, Rgb};
 
 /// How far the camera looks down: half the height of a lid's ellipse over half its width.
 const TILT: f32 = 0.075;
@@ -56,7 +56,15 @@ fn shape(d: &Design) -> Body {
     };
     match d.pack {
         Pack::Can => Body {
-            profile: vec![(0.0, 0.8), (0.015, 0.84), (0.035, 0.82), (0.09, 1.0), (0.95, 1.0), (0.985, 0.87), (1.0, 0.85)],
+            profile: vec![
+                (0.0, 0.8),
+                (0.015, 0.84),
+                (0.035, 0.82),
+                (0.09, 1.0),
+                (0.95, 1.0),
+                (0.985, 0.87),
+                (1.0, 0.85),
+            ],
             zones: vec![(0.045, Zone::Metal), (0.965, Zone::Label), (1.0, Zone::Metal)],
             lid: Zone::Metal,
             table: vec![],
@@ -68,29 +76,79 @@ fn shape(d: &Design) -> Body {
             table: vec![],
         },
         Pack::Bottle => Body {
-            profile: smooth(&[(0.0, 0.29), (0.07, 0.29), (0.075, 0.31), (0.09, 0.27), (0.17, 0.3), (0.36, 1.0), (0.44, 1.0), (0.45, 0.97), (0.82, 0.97), (0.83, 1.0), (0.96, 1.0), (1.0, 0.9)]),
-            zones: vec![(0.075, Zone::Cap(cap)), (0.45, Zone::Clear(content)), (0.82, Zone::Label), (1.0, Zone::Clear(content))],
+            profile: smooth(&[
+                (0.0, 0.29),
+                (0.07, 0.29),
+                (0.075, 0.31),
+                (0.09, 0.27),
+                (0.17, 0.3),
+                (0.36, 1.0),
+                (0.44, 1.0),
+                (0.45, 0.97),
+                (0.82, 0.97),
+                (0.83, 1.0),
+                (0.96, 1.0),
+                (1.0, 0.9),
+            ]),
+            zones: vec![
+                (0.075, Zone::Cap(cap)),
+                (0.45, Zone::Clear(content)),
+                (0.82, Zone::Label),
+                (1.0, Zone::Clear(content)),
+            ],
             lid: Zone::Plastic(cap),
             table: vec![],
         },
         Pack::Flask => {
             let plastic = artwork::colours(d).0.mix(Rgb::WHITE, 0.12);
             Body {
-                profile: smooth(&[(0.0, 0.4), (0.12, 0.42), (0.125, 0.36), (0.15, 0.38), (0.24, 0.94), (0.3, 1.0), (0.93, 1.0), (1.0, 0.88)]),
-                zones: vec![(0.125, Zone::Plastic(cap)), (0.29, Zone::Plastic(plastic)), (0.93, Zone::Label), (1.0, Zone::Plastic(plastic))],
+                profile: smooth(&[
+                    (0.0, 0.4),
+                    (0.12, 0.42),
+                    (0.125, 0.36),
+                    (0.15, 0.38),
+                    (0.24, 0.94),
+                    (0.3, 1.0),
+                    (0.93, 1.0),
+                    (1.0, 0.88),
+                ]),
+                zones: vec![
+                    (0.125, Zone::Plastic(cap)),
+                    (0.29, Zone::Plastic(plastic)),
+                    (0.93, Zone::Label),
+                    (1.0, Zone::Plastic(plastic)),
+                ],
                 lid: Zone::Plastic(cap),
                 table: vec![],
             }
         }
         Pack::Jar => Body {
-            profile: smooth(&[(0.0, 0.83), (0.015, 0.86), (0.15, 0.86), (0.155, 0.8), (0.18, 0.82), (0.27, 1.0), (0.95, 1.0), (1.0, 0.9)]),
-            zones: vec![(0.155, Zone::Cap(cap)), (0.34, Zone::Clear(content)), (0.88, Zone::Label), (1.0, Zone::Clear(content))],
+            profile: smooth(&[
+                (0.0, 0.83),
+                (0.015, 0.86),
+                (0.15, 0.86),
+                (0.155, 0.8),
+                (0.18, 0.82),
+                (0.27, 1.0),
+                (0.95, 1.0),
+                (1.0, 0.9),
+            ]),
+            zones: vec![
+                (0.155, Zone::Cap(cap)),
+                (0.34, Zone::Clear(content)),
+                (0.88, Zone::Label),
+                (1.0, Zone::Clear(content)),
+            ],
             lid: Zone::Plastic(cap),
             table: vec![],
         },
         _ => Body {
             profile: vec![(0.0, 1.0), (0.04, 1.0), (0.042, 0.96), (0.94, 0.8), (1.0, 0.77)],
-            zones: vec![(0.042, Zone::Plastic(cap.lighter(0.35))), (0.97, Zone::Label), (1.0, Zone::Plastic(Rgb(240, 238, 234)))],
+            zones: vec![
+                (0.042, Zone::Plastic(cap.lighter(0.35))),
+                (0.97, Zone::Label),
+                (1.0, Zone::Plastic(Rgb(240, 238, 234))),
+            ],
             lid: Zone::Plastic(cap.lighter(0.35)),
             table: vec![],
         },
@@ -103,7 +161,10 @@ fn smooth(points: &[(f32, f32)]) -> Vec<(f32, f32)> {
     for pair in points.windows(2) {
         for i in 0..8 {
             let t = i as f32 / 8.0;
-            out.push((pair[0].0 + (pair[1].0 - pair[0].0) * t, pair[0].1 + (pair[1].1 - pair[0].1) * t * t * (3.0 - 2.0 * t)));
+            out.push((
+                pair[0].0 + (pair[1].0 - pair[0].0) * t,
+                pair[0].1 + (pair[1].1 - pair[0].1) * t * t * (3.0 - 2.0 * t),
+            ));
         }
     }
     out.extend(points.last());
@@ -151,7 +212,8 @@ pub(crate) fn render(d: &Design, side: Side, turned: f32, scale: f32) -> Sprite 
     let half = w / 2.0;
     let (top, bottom) = body.label();
     let spin = turned * (std::f32::consts::PI / 180.0);
-    let sheet = label(d, side, half, (bottom - top) * h, std::f32::consts::FRAC_PI_2 + spin.abs() + 0.02, scale);
+    let sheet =
+        label(d, side, half, (bottom - top) * h, std::f32::consts::FRAC_PI_2 + spin.abs() + 0.02, scale);
     let asin: Vec<f32> = (0..=STEPS).map(|i| libm::asinf(i as f32 / STEPS as f32)).collect();
     let (above, below) = (TILT * half * body.radius(0.0), TILT * half * body.radius(1.0));
     let mut canvas = Canvas::new(w, above + h + below, scale);
@@ -231,7 +293,8 @@ fn surface(body: &Body, sheet: &Pixmap, asin: &[f32], s: &Spot) -> Option<(Rgb, 
     let u = (x / r).clamp(-1.0, 1.0);
     let nz = (1.0 - u * u).max(0.0).sqrt();
     let diffuse = 0.48 + 0.56 * (0.93 * nz - 0.36 * u).max(0.0);
-    let gloss = |at: f32, width: f32, strength: f32| strength / (1.0 + ((u - at) / width) * ((u - at) / width));
+    let gloss =
+        |at: f32, width: f32, strength: f32| strength / (1.0 + ((u - at) / width) * ((u - at) / width));
     let rgb = match body.zone(at / h) {
         Zone::Label => {
             let angle = asin[(u.abs() * STEPS as f32) as usize].copysign(u) + spin;
@@ -250,7 +313,11 @@ fn surface(body: &Body, sheet: &Pixmap, asin: &[f32], s: &Spot) -> Option<(Rgb, 
         }
         Zone::Clear(colour) => {
             let rim = u.abs() * u.abs() * u.abs();
-            shade(colour.mix(colour.darker(0.55), rim), 0.86 + 0.2 * nz, gloss(-0.6, 0.06, 0.6) + gloss(0.66, 0.05, 0.25))
+            shade(
+                colour.mix(colour.darker(0.55), rim),
+                0.86 + 0.2 * nz,
+                gloss(-0.6, 0.06, 0.6) + gloss(0.66, 0.05, 0.25),
+            )
         }
     };
     Some((rgb, cover))
@@ -294,8 +361,10 @@ fn premultiplied(c: Rgb, cover: f32) -> PremultipliedColorU8 {
 fn outline(body: &Body, half: f32, h: f32, above: f32) -> Vec<(f32, f32)> {
     let step = body.profile.len().div_ceil(14).max(1);
     let kept = |i: &usize| i.is_multiple_of(step) || *i + 1 == body.profile.len();
-    let right: Vec<(f32, f32)> =
-        (0..body.profile.len()).filter(kept).map(|i| (body.profile[i].1 * half, above + body.profile[i].0 * h)).collect();
+    let right: Vec<(f32, f32)> = (0..body.profile.len())
+        .filter(kept)
+        .map(|i| (body.profile[i].1 * half, above + body.profile[i].0 * h))
+        .collect();
     let arc = |r: f32, y: f32, from: f32| {
         (1..8).map(move |i| {
             let (sin, cos) = libm::sincosf(from + std::f32::consts::PI * i as f32 / 8.0);

@@ -5,13 +5,13 @@ use shelfsight::Rect;
 use tiny_skia::{FilterQuality, PixmapPaint, Transform};
 
 use super::camera::Look;
-use crate::canvas::{Canvas, Ink, Rgb, turn};
 use super::catalogue::{DemoProduct, Design};
 use super::ean13;
 use super::package::{self, Side, Sprite};
 use super::packshot::shadow;
 use super::rng::Rng;
 use super::warp::{self, Point, Projection};
+use crate::canvas::{Canvas, Ink, Rgb, turn};
 use crate::lettering::{Align, Face};
 
 /// Size of the photo.
@@ -115,12 +115,14 @@ fn arrange(chosen: &[usize], products: &[DemoProduct]) -> Plan {
             rows[row.min(count - 1)].push(p);
             used += width(p);
         }
-        let tallest = |row: &Vec<usize>| row.iter().map(|&p| products[p].design.extent.1).fold(190.0, f32::max);
+        let tallest =
+            |row: &Vec<usize>| row.iter().map(|&p| products[p].design.extent.1).fold(190.0, f32::max);
         let sum: f32 = rows.iter().map(tallest).sum();
         let scale = ((high - count as f32 * (RAIL + AIR)) / sum).clamp(0.05, 1.0);
         let widest = rows.iter().map(|r| r.iter().map(|&p| width(p)).sum::<f32>()).fold(0.0, f32::max);
         if widest * scale < room * 0.92 || count == 16 {
-            let slack = (high - rows.iter().map(|r| tallest(r) * scale + AIR + RAIL).sum::<f32>()) / count as f32;
+            let slack =
+                (high - rows.iter().map(|r| tallest(r) * scale + AIR + RAIL).sum::<f32>()) / count as f32;
             let mut top = BORDER;
             let levels = rows
                 .iter()
@@ -168,7 +170,10 @@ fn stock(rng: &mut Rng, plan: &Plan, products: &[DemoProduct]) -> Vec<Vec<Facing
                 }
                 x += width(p) * rng.between(0.94, 1.0);
             }
-            let left = (BORDER + room - x - row[i + 1..].iter().zip(&counts[i + 1..]).map(|(&p, &n)| width(p) * n as f32).sum::<f32>()).max(0.0);
+            let left = (BORDER + room
+                - x
+                - row[i + 1..].iter().zip(&counts[i + 1..]).map(|(&p, &n)| width(p) * n as f32).sum::<f32>())
+            .max(0.0);
             x += left / (row.len() - i) as f32 * rng.between(0.3, 1.6);
         }
         shelf.push(facings);
@@ -179,10 +184,22 @@ fn stock(rng: &mut Rng, plan: &Plan, products: &[DemoProduct]) -> Vec<Vec<Facing
 /// Tins, tubs and flat boxes stand on one another where the row is high.
 fn stackable(d: &Design, room: f32, scale: f32) -> usize {
     use super::words::Pack::{Cup, Tin, Tub, WideBox};
-    if matches!(d.pack, Tin | Tub | WideBox | Cup) { ((room / (d.extent.1 * scale + 4.0)) as usize).clamp(1, 2) } else { 1 }
+    if matches!(d.pack, Tin | Tub | WideBox | Cup) {
+        ((room / (d.extent.1 * scale + 4.0)) as usize).clamp(1, 2)
+    } else {
+        1
+    }
 }
 
-fn facing(rng: &mut Rng, product: usize, d: &Design, x: f32, floor: f32, scale: f32, stacked: bool) -> Facing {
+fn facing(
+    rng: &mut Rng,
+    product: usize,
+    d: &Design,
+    x: f32,
+    floor: f32,
+    scale: f32,
+    stacked: bool,
+) -> Facing {
     let turned = if d.pack.round() { rng.between(-28.0, 28.0) } else { rng.between(-13.0, 13.0) };
     let sprite = package::render(d, Side::Front, turned, scale);
     let (w, h) = (sprite.pixmap.width() as f32, sprite.pixmap.height() as f32);
@@ -210,7 +227,10 @@ fn paint(rng: &mut Rng, facings: &[Vec<Facing>], plan: &Plan, products: &[DemoPr
         let top = if row == 0 { 0.0 } else { top };
         let shade = vec![(0.0, Rgb::BLACK, 0.4), (0.3, Rgb::BLACK, 0.1), (1.0, Rgb::BLACK, 0.05)];
         c.rect([0.0, top, SCENE.0, floor - top], Ink::Linear((0.0, top), (0.0, floor), shade));
-        c.rect([0.0, floor - 16.0, SCENE.0, 18.0], Ink::vertical(floor - 16.0, floor, metal.darker(0.5), metal.darker(0.12)));
+        c.rect(
+            [0.0, floor - 16.0, SCENE.0, 18.0],
+            Ink::vertical(floor - 16.0, floor, metal.darker(0.5), metal.darker(0.12)),
+        );
         // the second rank, in the dark behind the first
         for f in facings.iter().filter(|_| rng.chance(0.7)) {
             let back = f.place.post_concat(Transform::from_translate(0.0, -11.0));
@@ -251,7 +271,15 @@ fn rail(c: &mut Canvas, rng: &mut Rng, y: f32, metal: Rgb, facings: &[Facing], p
         let ink = Rgb(30, 30, 34);
         let name = Face::Condensed.shortened(&product.title, 8.0, w - 6.0);
         c.text(Face::Condensed, &name, 8.0, x + 3.0, y + 12.0, Align::Left, ink);
-        c.text(Face::MontserratBold, &price, 15.0, x + w - 3.0, y + h, Align::Right, if offer { Rgb(190, 20, 30) } else { ink });
+        c.text(
+            Face::MontserratBold,
+            &price,
+            15.0,
+            x + w - 3.0,
+            y + h,
+            Align::Right,
+            if offer { Rgb(190, 20, 30) } else { ink },
+        );
         for (k, _) in ean13::modules(&product.design.digits).iter().enumerate().filter(|(_, dark)| **dark) {
             if w > 84.0 {
                 c.rect([x + 3.0 + k as f32 * 0.42, y + 15.0, 0.42, h - 15.0], ink);

@@ -114,7 +114,10 @@ pub(crate) fn view(scene: &Pixmap, to: &Projection, width: u32, height: u32) -> 
     RgbImage::from_fn(width, height, |x, y| {
         let s = sample(scene, back.apply((x as f32 + 0.5, y as f32 + 0.5)));
         let keep = 1.0 - s[3] / 255.0;
-        image::Rgb([(edge.0, s[0]), (edge.1, s[1]), (edge.2, s[2])].map(|(e, s)| (f32::from(e) * keep + s + 0.5) as u8))
+        image::Rgb(
+            [(edge.0, s[0]), (edge.1, s[1]), (edge.2, s[2])]
+                .map(|(e, s)| (f32::from(e) * keep + s + 0.5) as u8),
+        )
     })
 }
 
@@ -128,7 +131,8 @@ pub(crate) fn enlarge(from: &RgbImage, width: u32, height: u32) -> RgbImage {
     };
     RgbImage::from_fn(width, height, |x, y| {
         let ((x0, x1, fx), (y0, y1, fy)) = (step(x, width, w), step(y, height, h));
-        let [a, b, c, d] = [(x0, y0), (x1, y0), (x0, y1), (x1, y1)].map(|(x, y)| from.get_pixel(x, y).0.map(f32::from));
+        let [a, b, c, d] =
+            [(x0, y0), (x1, y0), (x0, y1), (x1, y1)].map(|(x, y)| from.get_pixel(x, y).0.map(f32::from));
         image::Rgb([0, 1, 2].map(|i| {
             let (top, bottom) = (a[i] + (b[i] - a[i]) * fx, c[i] + (d[i] - c[i]) * fx);
             (top + (bottom - top) * fy + 0.5) as u8
@@ -151,7 +155,8 @@ mod tests {
     fn corners_go_to_corners_and_back() {
         let quad = [(10.0, 5.0), (220.0, 30.0), (190.0, 150.0), (0.0, 170.0)];
         let p = Projection::to_quad(200.0, 100.0, quad);
-        let near = |a: Point, b: Point| assert!((a.0 - b.0).abs() < 1e-3 && (a.1 - b.1).abs() < 1e-3, "{a:?} {b:?}");
+        let near =
+            |a: Point, b: Point| assert!((a.0 - b.0).abs() < 1e-3 && (a.1 - b.1).abs() < 1e-3, "{a:?} {b:?}");
         for (from, to) in [(0.0, 0.0), (200.0, 0.0), (200.0, 100.0), (0.0, 100.0)].into_iter().zip(quad) {
             near(p.apply(from), to);
             near(p.inverse().apply(to), from);

@@ -33,7 +33,8 @@ pub(super) fn figure(v: f64) -> String {
     }
     let digits = if v == 0.0 { 0 } else { (2 - v.abs().log10().floor() as i32).clamp(0, 6) as usize };
     let text = format!("{v:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
+    let text =
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text };
     let (sign, rest) = text.strip_prefix('-').map_or(("", text.as_str()), |r| ("-", r));
     let (whole, fraction) = rest.split_once('.').map_or((rest, None), |(w, f)| (w, Some(f)));
     let mut grouped = String::new();
@@ -53,7 +54,8 @@ fn ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
         return vec![low];
     }
     let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw * 0.999).unwrap_or(raw);
+    let step =
+        [1.0, 2.0, 2.5, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= raw * 0.999).unwrap_or(raw);
     let first = (low / step - 1e-9).ceil();
     (0..).map(|i| (first + f64::from(i)) * step).take_while(|v| *v <= high + step * 1e-6).take(24).collect()
 }
@@ -146,7 +148,9 @@ pub(super) fn histogram(title: &str, unit: &str, values: &[f64]) -> Markup {
 
 pub(super) fn curve(title: &str, x_name: &str, y: Option<(f64, f64)>, series: &[Series]) -> Markup {
     let all = || series.iter().flat_map(|s| s.points.iter());
-    let spread = |values: &mut dyn Iterator<Item = f64>| values.fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)));
+    let spread = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v), b.max(v)))
+    };
     if all().next().is_none() {
         return html! { figure.chart { figcaption { (title) } p.none { "no values" } } };
     }
@@ -208,14 +212,20 @@ mod tests {
 
     #[test]
     fn bars_are_shares_of_the_longest() {
-        let html = bars("t", "ms", &[("a".into(), 50.0), ("b".into(), 200.0), ("c".into(), -1.0)]).into_string();
-        assert!(html.contains("width=\"25.00\"") && html.contains("width=\"100.00\"") && html.contains("width=\"0.00\""));
+        let html =
+            bars("t", "ms", &[("a".into(), 50.0), ("b".into(), 200.0), ("c".into(), -1.0)]).into_string();
+        assert!(
+            html.contains("width=\"25.00\"")
+                && html.contains("width=\"100.00\"")
+                && html.contains("width=\"0.00\"")
+        );
     }
 
     #[test]
     fn curves_of_nothing_and_of_one_point() {
         assert!(curve("t", "k", None, &[]).into_string().contains("no values"));
-        let html = curve("t", "k", Some((0.0, 1.0)), &[Series::new("a", vec![(1.0, f64::NAN), (2.0, 0.5)])]).into_string();
+        let html = curve("t", "k", Some((0.0, 1.0)), &[Series::new("a", vec![(1.0, f64::NAN), (2.0, 0.5)])])
+            .into_string();
         assert_eq!(html.matches("<circle").count(), 1);
     }
 }

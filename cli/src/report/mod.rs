@@ -95,7 +95,11 @@ impl Table {
 
     fn render(&self) -> Markup {
         let numeric = |i: usize| {
-            let number = |s: &String| s.is_empty() || s.trim_start_matches(['-', '+', '±', '<', '≥']).starts_with(|c: char| c.is_ascii_digit());
+            let number = |s: &String| {
+                s.is_empty()
+                    || s.trim_start_matches(['-', '+', '±', '<', '≥'])
+                        .starts_with(|c: char| c.is_ascii_digit())
+            };
             !self.rows.is_empty() && self.rows.iter().all(|r| number(&r[i]))
         };
         let classes: Vec<&str> = (0..self.columns.len()).map(|i| if numeric(i) { "n" } else { "" }).collect();
@@ -170,7 +174,9 @@ impl Report {
 
     /// A picture over the whole width.
     pub fn figure(&mut self, picture: &Picture, caption: &str) -> &mut Self {
-        self.add(html! { figure { (picture.render("")) @if !caption.is_empty() { figcaption { (caption) } } } })
+        self.add(
+            html! { figure { (picture.render("")) @if !caption.is_empty() { figcaption { (caption) } } } },
+        )
     }
 
     /// A table.
@@ -345,6 +351,8 @@ mod tests {
         Report::new("t", "").write(&path).unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().ends_with("</html>"));
         let nowhere = folder.path().join("missing/report.html");
-        assert!(Report::new("t", "").write(&nowhere).unwrap_err().to_string().contains("cannot write the report"));
+        assert!(
+            Report::new("t", "").write(&nowhere).unwrap_err().to_string().contains("cannot write the report")
+        );
     }
 }
