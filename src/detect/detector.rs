@@ -194,3 +194,115 @@ pub enum DetectError {
         expected: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Rotation;
+    use crate::preprocess::Photo;
+
+    /// Answers with one box around every block of 8×8 input pixels that is mostly white.
+    struct WhiteBlocks {
+        names: Vec<String>,
+        outputs: Vec<String>,
+        rows: usize,
+    }
+
+    impl WhiteBlocks {
+        fn new() -> Box<Self> {
+            let outputs = ["size", "heatmap", "offset"].map(String::from).to_vec();
+            Box::new(Self { names: vec!["image".into()], outputs, rows: 4 })
+        }
+    }
+
+    impl Model for WhiteBlocks {
+        fn input_names(&self) -> &[String] {
+            &self.names
+        }
+
+        fn output_names(&self) -> &[String] {
+            &self.outputs
+        }
+
+        fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>, RunError> {
+            let input = inputs[0].1.as_f32().unwrap();
+            let heat = (0..16).map(|cell| {
+                let block = (0..64).map(|i| input[(cell / 4 * 8 + i / 8) * 32 + cell % 4 * 8 + i % 8]);
+                block.sum::<f32>() / 64.0
+            });
+            let grid = |channels: usize, mut data: Vec<f32>| {
+                data.truncate(channels * self.rows * 4);
+                Tensor::f32(&[1, channels, self.rows, 4], data)
+            };
+            Ok(vec![grid(2, vec![8.0; 32])?, grid(1, heat.collect())?, grid(2, vec![0.5; 32])?])
+        }
+    }
+
+    fn manifest(change: &[(&str, &str)]) -> DetectorManifest {
+        let mut json = r#"{"kind":"detector","name":"white","model":"none","input":"image","stride":8,
+            "preprocess":{"width":32,"height":32,"resize":"pad","mean":[0,0,0],"std":[255,255,255]},
+            "outputs":{"heatmap":"heatmap","size":"size","offset":"offset"},
+            "score_threshold":0.5,"nms_iou":0.5}"#
+            .to_owned();
+        for (from, to) in change {
+            assert!(json.contains(from));
+            json = json.replace(from, to);
+        }
+        DetectorManifest::from_json(json.as_bytes()).unwrap()
+    }
+
+    /// Black with one white block, four frame pixels an input pixel.
+    fn scene(width: u32, height: u32, block: Rect) -> Photo {
+        let mut photo = Photo::new(width, height, vec![0; (width * height * 3) as usize]).unwrap();
+        for y in block.y as u32..(block.y + block.h) as u32 {
+            let start = (y * width + block.x as u32) as usize * 3;
+            photo.rgb_mut()[start..start + block.w as usize * 3].fill(255);
+        }
+        photo
+    }
+
+    #[test]
+    fn boxes_come_back_in_frame_pixels() {
+        let detector = Detector::with_model(manifest(&[]), WhiteBlocks::new()).unwrap();
+        // 128×64 is padded by 8 input pixels above and below, one row of cells.
+        let block = Rect::new(64.0, 32.0, 32.0, 32.0);
+        let photo = scene(128, 64, block);
+        let found = detector.detect(&photo.frame()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert!(found[0].rect.iou(&block) > 0.99 && found[0].score > 0.9, "{found:?}");
+        // A camera lying on its side: the upright picture is 64×128, and the block at the left becomes the top.
+        let lying = photo.frame().rotated(Rotation::R90);
+        let found = detector.detect(&lying).unwrap();
+        let upright = Rect::new(0.0, 64.0, 32.0, 32.0);
+        assert!(found.len() == 1 && found[0].rect.iou(&upright) > 0.99, "{found:?}");
+        // Only the right half, which is seen twice as large: the block fills four cells.
+        let found = detector.detect_in(&photo.frame(), Some(Rect::new(64.0, 0.0, 64.0, 64.0))).unwrap();
+        assert!(!found.is_empty() && found.iter().all(|d| d.rect.intersection(&block) > 0.9 * d.rect.area()));
+    }
+
+    #[test]
+    fn nothing_white_gives_nothing() {
+        let detector = Detector::with_model(manifest(&[]), WhiteBlocks::new()).unwrap();
+        assert_eq!(detector.detect(&scene(50, 70, Rect::new(0.0, 0.0, 0.0, 0.0)).frame()), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let load = |m| Detector::with_model(m, WhiteBlocks::new()).map(|_| ()).unwrap_err().to_string();
+        let missing = load(manifest(&[(r#""heatmap":"heatmap""#, r#""heatmap":"heat""#)]));
+        assert_eq!(missing, "detector white: the manifest names `heat`, the model has size, heatmap, offset");
+        let mut fake = WhiteBlocks::new();
+        fake.rows = 2;
+        let wrong = Detector::with_model(manifest(&[]), fake).unwrap();
+        let photo = scene(32, 32, Rect::new(0.0, 0.0, 8.0, 8.0));
+        let error = wrong.detect(&photo.frame()).unwrap_err().to_string();
+        assert!(
+            error.contains("`heatmap` is f32 [1, 1, 2, 4]") && error.contains("f32 [1, 1, 4, 4]"),
+            "{error}"
+        );
+        let bad = DetectorManifest { stride: 7, ..manifest(&[]) };
+        assert!(matches!(bad.validate(), Err(DetectorManifestError::Stride { stride: 7, .. })));
+        let bad = DetectorManifest { nms_iou: f32::NAN, ..manifest(&[]) };
+        assert!(matches!(bad.validate(), Err(DetectorManifestError::Share { field: "nms_iou", .. })));
+    }
+}

@@ -120,14 +120,13 @@ impl Fit {
                 Self { window: whole, left: (spec.width - w) / 2, top: (spec.height - h) / 2, w, h }
             }
             Resize::Crop => {
-                // As torchvision: the scaled picture has whole sides (the longer one rounded down), and the cut
-                // starts at a whole pixel of it.
-                let fraction = f64::from(spec.crop_fraction);
-                let (tw, th) = (f64::from(spec.width) / fraction, f64::from(spec.height) / fraction);
-                let scale = (tw / rw).max(th / rh);
+                // As torchvision and timm: the target of the short side is rounded down, then the longer side, and
+                // the cut starts at a whole pixel of the scaled picture.
+                let target = |side: u32| (f64::from(side) / f64::from(spec.crop_fraction) + 1e-4).floor();
+                let scale = (target(spec.width) / rw).max(target(spec.height) / rh);
                 let side = |length: f64, wanted: u32| (length * scale + 1e-6).floor().max(f64::from(wanted));
                 let (sw, sh) = (side(rw, spec.width), side(rh, spec.height));
-                let cut = |scaled: f64, wanted: u32| ((scaled - f64::from(wanted)) / 2.0).round();
+                let cut = |scaled: f64, wanted: u32| ((scaled - f64::from(wanted)) / 2.0).round_ties_even();
                 let (px, py) = (rw / sw, rh / sh);
                 let window = Window {
                     x: cut(sw, spec.width) * px,

@@ -18,6 +18,12 @@ pub(super) fn decode_png(bytes: &[u8], options: &DecodeOptions) -> Result<Photo,
 }
 
 pub(super) fn decode_webp(bytes: &[u8], options: &DecodeOptions) -> Result<Photo, DecodeError> {
+    // The decoder stops after the pixels and would miss an orientation that was cut off behind them. A padding byte
+    // at the end is often left out.
+    let promised = bytes.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    if bytes.len() as u64 + 1 < u64::from(promised) + 8 {
+        return Err(DecodeError::Truncated { format: PhotoFormat::WebP });
+    }
     finish(PhotoFormat::WebP, WebPDecoder::new(Cursor::new(bytes)), options)
 }
 
