@@ -61,12 +61,15 @@ def white_mask(rgb: np.ndarray) -> np.ndarray:
 
 
 def load_labels(path: Path = LABELS) -> list[dict]:
-    """The hand-drawn boxes: `{"image", "product", "split", "boxes", "ignore"}`, boxes as fractions `[x0, y0, x1, y1]`."""
+    """The hand-drawn boxes: `{"image", "product", "split", "boxes", "ignore"}`.
+
+    Boxes are `[x0, y0, x1, y1]` as fractions of the picture.
+    """
     return json.loads(path.read_text())["photos"] if path.exists() else []
 
 
 def labelled(data: Path, val: bool, longest: int = 256) -> list[np.ndarray]:
-    """RGBA cut-outs of the labelled photos of one side, by GrabCut inside the box; doubtful ones are left out."""
+    """RGBA cut-outs of the labelled photos of one side, by GrabCut in the box; doubtful ones are left out."""
     cuts = []
     for photo in load_labels():
         if (photo["split"] == "val") != val or not (data / photo["image"]).exists():
@@ -83,7 +86,7 @@ def labelled(data: Path, val: bool, longest: int = 256) -> list[np.ndarray]:
 def grabcut(rgb: np.ndarray, box: list[float]) -> np.ndarray | None:
     """The product in `box` (fractions) as a trimmed RGBA cut-out, or None where the outline looks wrong.
 
-    A good outline is one solid piece that fills its box: it touches all four sides and covers most of the middle.
+    A good outline is one solid piece that fills its box: it touches all four sides and covers most of it.
     """
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = (round(v * s) for v, s in zip(box, (w, h, w, h), strict=True))

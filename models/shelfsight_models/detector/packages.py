@@ -1,8 +1,8 @@
-"""Draws synthetic packages: boxes, bottles, cans, jars, bags, cartons, tubes and plain fruit, as RGBA cut-outs.
+"""Draws synthetic packages: boxes, bottles, cans, jars, bags, cartons, tubes and fruit, as RGBA cut-outs.
 
-A cut-out is `uint8 [h, w, 4]`: RGB and coverage (255 inside the product). The look matters less than the variety:
-what a detector must learn is that print, inner pictures, seams and caps belong to one product, and that an equal
-neighbour does not.
+A cut-out is `uint8 [h, w, 4]`: RGB and coverage (255 inside the product). The look matters less than the
+variety: what a detector must learn is that print, inner pictures, seams and caps belong to one product, and
+that an equal neighbour does not.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import cv2
 import numpy as np
 
 KINDS = ("box", "box3d", "carton", "bottle", "can", "jar", "bag", "tube", "blister", "fruit")
+# fmt: off
 _WORDS = (
-    "NOVA BREW SUNNY OATS ALBA RIO PURE CRISP MILD TERRA FRESH GUSTO MOKA LUNA KIDO BIO EKO HAVRE SALT DELI "
-    "ZEST APPLE COCOA VANILLA MINT CHILI TOMATO RICE PASTA SOAP CLEAN SOFT ULTRA PLUS MAX 500g 1L 250ml 12x "
-    "0,5kg 3.0% LIGHT ORIGINAL CLASSIC NATURAL SUPER EXTRA FAMILY No1 24h SPF30 ORANGE GREEN TEA"
-).split()
+    "NOVA", "BREW", "SUNNY", "OATS", "ALBA", "RIO", "PURE", "CRISP", "MILD", "TERRA", "FRESH", "GUSTO",
+    "MOKA", "LUNA", "KIDO", "BIO", "EKO", "HAVRE", "SALT", "DELI", "ZEST", "APPLE", "COCOA", "VANILLA",
+    "MINT", "CHILI", "TOMATO", "RICE", "PASTA", "SOAP", "CLEAN", "SOFT", "ULTRA", "PLUS", "MAX", "500g",
+    "1L", "250ml", "12x", "0,5kg", "3.0%", "LIGHT", "ORIGINAL", "CLASSIC", "NATURAL", "SUPER", "EXTRA",
+    "FAMILY", "No1", "24h", "SPF30", "ORANGE", "GREEN", "TEA",
+)
+# fmt: on
 _FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
     cv2.FONT_HERSHEY_DUPLEX,
@@ -176,7 +180,7 @@ def _wrap(face: np.ndarray, h: int, w: int) -> np.ndarray:
 
 
 def _profile(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, float]:
-    """Half-width of a rotationally symmetric package from top to bottom, `[200]` in 0..1, and where the cap ends."""
+    """Half-width of a round package from top to bottom, `[200]` in 0..1, and where the cap ends."""
     t = np.linspace(0, 1, 200)
     if kind == "can":
         rim = rng.uniform(0, 0.06)

@@ -1,7 +1,8 @@
 """Arranges cut-outs into pictures with boxes: shelves, held and single products, scattered ones, piles.
 
 Every cut-out is painted into the picture and, with its number, into an instance map; both go through the same
-perspective. A product's box is the extent of its number in the final map, so a box always fits what is visible.
+perspective. A product's box is the extent of its number in the final map, so a box always fits what is
+visible.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _SHARES = (0.5, 0.17, 0.08, 0.17, 0.05, 0.03)
 
 @dataclass
 class Scene:
-    """A picture `uint8 [h, w, 3]`, product boxes `[n, 4]` and regions to ignore `[m, 4]` as x0, y0, x1, y1 in pixels."""
+    """A picture `uint8 [h, w, 3]`, product boxes `[n, 4]` and regions to ignore `[m, 4]`: x0, y0, x1, y1."""
 
     image: np.ndarray
     boxes: np.ndarray
@@ -101,7 +102,7 @@ def make_scene(rng: np.random.Generator, pool: Pool, longest: int = 448, kind: s
     return _finish(rng, pool, canvas, kind)
 
 
-# --- backgrounds -------------------------------------------------------------------------------------------------
+# --- backgrounds ---
 
 
 def background(rng: np.random.Generator, pool: Pool, h: int, w: int) -> np.ndarray:
@@ -142,7 +143,7 @@ def background(rng: np.random.Generator, pool: Pool, h: int, w: int) -> np.ndarr
     return np.clip(img + grain[..., None] * rng.uniform(0, 14), 0, 255).astype(np.uint8)
 
 
-# --- arrangements ------------------------------------------------------------------------------------------------
+# --- arrangements ---
 
 
 def _fit(cut: np.ndarray, h: float, w: float) -> np.ndarray:
@@ -265,7 +266,7 @@ def _shadow(canvas: _Canvas, rng: np.random.Generator, cut: np.ndarray, x: int, 
 def _single(rng: np.random.Generator, pool: Pool, canvas: _Canvas, hand: float) -> None:
     """One large product, perhaps held in a hand, perhaps reaching out of the picture."""
     h, w = canvas.image.shape[:2]
-    share = float(rng.uniform(0.3, 1.12))
+    share = float(rng.uniform(0.35, 1.0) if rng.random() < 0.7 else rng.uniform(0.85, 1.25))
     cut = _rotate(pool.pick(rng, 0.5), float(rng.normal(0, 8) + rng.choice([0, 0, 0, 0, 90, 180])))
     cut = _fit(cut, h * share, w * share)
     ch, cw = cut.shape[:2]
@@ -327,7 +328,9 @@ def _scatter(rng: np.random.Generator, pool: Pool, canvas: _Canvas) -> None:
 def _pile(rng: np.random.Generator, pool: Pool, canvas: _Canvas) -> None:
     """A bin of one or two products heaped over each other."""
     h, w = canvas.image.shape[:2]
-    kinds = [pool.pick(rng, 0.8) for _ in range(int(rng.integers(1, 3)))]
+    picks = [pool.pick(rng, 0.8) for _ in range(12)]
+    compact = [cut for cut in picks if 0.6 < cut.shape[0] / cut.shape[1] < 1.6] or picks
+    kinds = compact[: int(rng.integers(1, 3))]
     size = rng.uniform(0.12, 0.3) * max(h, w)
     for y in np.arange(-size / 2, h, size * rng.uniform(0.45, 0.75)):
         for x in np.arange(-size / 2, w, size * rng.uniform(0.6, 0.9)):
@@ -336,7 +339,7 @@ def _pile(rng: np.random.Generator, pool: Pool, canvas: _Canvas) -> None:
             canvas.put(cut, int(x + rng.normal(0, 0.12) * size), int(y + rng.normal(0, 0.12) * size))
 
 
-# --- camera ------------------------------------------------------------------------------------------------------
+# --- camera ---
 
 
 def _finish(rng: np.random.Generator, pool: Pool, canvas: _Canvas, kind: str) -> Scene:
@@ -415,6 +418,6 @@ def degrade(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     img += rng.normal(0, 1, img.shape).astype(np.float32) * rng.uniform(0, 9)
     img = np.clip(img, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
-        ok, data = cv2.imencode(".jpg", img[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 92))])
+        _, data = cv2.imencode(".jpg", img[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 92))])
         img = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
     return np.ascontiguousarray(img)
