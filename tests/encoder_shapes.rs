@@ -1,5 +1,6 @@
 //! Tiny models of the shapes that users bring (CLIP, SigLIP, MobileCLIP, BERT), against ONNX Runtime's vectors.
 #![cfg(feature = "onnx")]
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! The shipped models through tract, against the vectors that ONNX Runtime gave (`models/weights/reference.json`).
 #![cfg(feature = "onnx")]
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Photo files against what Pillow makes of them, and files that lie.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

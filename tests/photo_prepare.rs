@@ -1,4 +1,5 @@
 //! Tensors from frames of every layout, against Pillow's resizes.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::Path;
@@ -57,7 +58,7 @@ fn resizes_as_pillow_does() {
             (Filter::Bilinear, Resize::Crop) => (2.0, 0.3),
             (Filter::Bilinear, _) => (1.0, 0.2),
             (_, Resize::Crop) => (32.0, 0.5),
-            _ => (32.0, 0.2),
+            _ => (32.0, 0.3),
         };
         assert!(worst <= allowed.0 && mean <= allowed.1, "{}: worst {worst}, mean {mean}", case.reference);
     }

@@ -43,11 +43,10 @@ impl<'a> Samples<'a> {
         let Plane { data, row_stride, pixel_stride } = *plane;
         let seen = if channels == 3 && pixel_stride == 4 { 4 } else { channels };
         let rows = region.y as usize * row_stride..(region.y + region.h) as usize * row_stride;
-        if pixel_stride == seen && row_stride.is_multiple_of(seen) && rows.end <= data.len() {
-            if let Ok(row) = u32::try_from(row_stride / seen) {
-                let bytes = Cow::Borrowed(&data[rows]);
-                return Self { bytes, row, left: region.x, w: region.w, h: region.h, channels: seen };
-            }
+        let whole = pixel_stride == seen && row_stride.is_multiple_of(seen) && rows.end <= data.len();
+        if whole && let Ok(row) = u32::try_from(row_stride / seen) {
+            let bytes = Cow::Borrowed(&data[rows]);
+            return Self { bytes, row, left: region.x, w: region.w, h: region.h, channels: seen };
         }
         let mut bytes = Vec::with_capacity(region.w as usize * region.h as usize * channels);
         for y in region.y..region.y + region.h {

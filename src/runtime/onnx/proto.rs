@@ -80,10 +80,10 @@ fn cut(graph: &mut GraphProto) {
         if !used.insert(name) {
             continue;
         }
-        if let Some(&at) = maker.get(name) {
-            if !std::mem::replace(&mut keep[at], true) {
-                reads(&graph.node[at], &mut open);
-            }
+        if let Some(&at) = maker.get(name)
+            && !std::mem::replace(&mut keep[at], true)
+        {
+            reads(&graph.node[at], &mut open);
         }
     }
     let used: HashSet<String> = used.into_iter().map(str::to_owned).collect();
