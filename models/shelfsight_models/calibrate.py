@@ -13,7 +13,7 @@ import numpy as np
 
 from . import pipeline
 from .evaluate import Interval, bootstrap
-from .release import ReleaseConfig, fit, hard_pairs
+from .release import ReleaseConfig, fit, score_pairs
 from .text import embed_texts
 from .text_eval import against, typed
 from .train_image import FOLDS, held_out
@@ -76,28 +76,38 @@ def curves(rows, products, pictured, parts: list[FoldVectors]) -> dict[str, dict
         unseen = np.isin(rows.product, sorted(part.out))
         shots = unseen & (rows.kind == "photo") & rows.grocery
         pairs.setdefault(("image", "image"), []).append(
-            hard_pairs(
-                part.pictures[shots], part.pictures[catalogue], rows.product[shots], rows.product[catalogue]
+            score_pairs(
+                part.pictures[shots],
+                part.pictures[catalogue],
+                rows.product[shots],
+                rows.product[catalogue],
+                True,
             )
         )
         for shot in np.flatnonzero(unseen & ~rows.grocery):
             others = catalogue.copy()
             others[shot] = False
             pairs[("image", "image")].append(
-                hard_pairs(
-                    part.pictures[[shot]], part.pictures[others], rows.product[[shot]], rows.product[others]
+                score_pairs(
+                    part.pictures[[shot]],
+                    part.pictures[others],
+                    rows.product[[shot]],
+                    rows.product[others],
+                    True,
                 )
             )
         photos = unseen & (rows.kind == "photo")
         pairs.setdefault(("image", "text"), []).append(
-            hard_pairs(part.pictures[photos], part.titles, rows.product[photos], title_ids)
+            score_pairs(part.pictures[photos], part.titles, rows.product[photos], title_ids, False)
         )
         mine = np.isin(typed_ids, sorted(part.out))
         pairs.setdefault(("text", "text"), []).append(
-            hard_pairs(part.typed[mine], part.titles, typed_ids[mine], title_ids)
+            score_pairs(part.typed[mine], part.titles, typed_ids[mine], title_ids, True)
         )
         pairs.setdefault(("text", "image"), []).append(
-            hard_pairs(part.typed[mine], part.pictures[catalogue], typed_ids[mine], rows.product[catalogue])
+            score_pairs(
+                part.typed[mine], part.pictures[catalogue], typed_ids[mine], rows.product[catalogue], False
+            )
         )
     return {
         kind: {row: fit([p for p in pairs[(kind, row)] if len(p[0])]) for row in ("image", "text")}

@@ -53,9 +53,12 @@ def run(
     for fold in folds:
         part = replace(config, fold=fold, name=f"{config.name}-fold{fold}")
         folder = runs / part.name
-        encoder = train(part, views, pipeline.imagenet_backbone(), texts, folder)
-        whole = embed_clean(encoder, views, index, config.views.cut)
-        np.save(folder / "clean.npy", whole)
+        if (folder / "clean.npy").is_file():  # a finished fold
+            whole = np.load(folder / "clean.npy")
+        else:
+            encoder = train(part, views, pipeline.imagenet_backbone(), texts, folder)
+            whole = embed_clean(encoder, views, index, config.views.cut)
+            np.save(folder / "clean.npy", whole)
         out = held_out(np.unique(views.product), fold)
         for name, hits in questions(plain, rows, out).items():
             theirs.setdefault(name, []).append(hits)

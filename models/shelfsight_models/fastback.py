@@ -74,4 +74,4 @@ def back(backbone: Backbone, x: Tensor, cut: int, taps: list[Tensor]) -> Tensor:
 def _pointwise(conv: Conv, x: Tensor) -> Tensor:
     weight = conv.weight[:, :, 0, 0] * conv.gain[:, None]
     y = F.linear(x, weight.to(torch.bfloat16), conv.bias.to(torch.bfloat16))
-    return F.hardtanh(y, 0.0, 6.0) if conv.act else y
+    return y.clamp(0.0, 6.0) if conv.act else y

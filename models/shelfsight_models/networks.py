@@ -29,7 +29,7 @@ TINY_STAGES = ((3, 1, 1, 8, 1), (3, 2, 2, 12, 2), (5, 2, 2, 16, 1))
 
 def unit(x: Tensor) -> Tensor:
     """Rows scaled to length 1, in the two operators that every ONNX reader has (ReduceL2, Div)."""
-    return x / (torch.linalg.norm(x, dim=1, keepdim=True) + 1e-12)
+    return x / (x.norm(p=2, dim=1, keepdim=True) + 1e-12)
 
 
 def pool(x: Tensor) -> Tensor:

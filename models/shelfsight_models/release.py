@@ -163,13 +163,21 @@ def check_parity(config: ReleaseConfig, root: Path, runs: Path, weights: Path, c
     }
 
 
-def hard_pairs(
-    queries: np.ndarray, gallery: np.ndarray, labels: np.ndarray, gallery_labels: np.ndarray, wrong: int = 10
+def score_pairs(
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    labels: np.ndarray,
+    gallery_labels: np.ndarray,
+    nearest: bool,
+    wrong: int = 10,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and 0/1 labels of each query with its right product and its `wrong` nearest wrong products.
+    """Cosines and 0/1 labels of each query with its right product and with `wrong` wrong ones.
 
-    A product counts at its best row. Only the near wrong ones matter for a score: far ones are never shown.
+    A product counts at its best row. Between pictures, or between texts, the wrong ones are the nearest: far ones
+    are never shown. Across the two kinds they are drawn at random (seed 0): for a product that was not in training
+    ten nearer ones can nearly always be found, which would turn the curve upside down.
     """
+    rng = np.random.default_rng(0)
     names, inverse = np.unique(gallery_labels, return_inverse=True)
     cosine, same = [], []
     for query, label in zip(queries, labels, strict=True):
@@ -178,7 +186,10 @@ def hard_pairs(
         right = names == label
         if not right.any():
             continue
-        others = np.sort(best[~right])[::-1][:wrong]
+        others = best[~right]
+        others = (
+            np.sort(others)[::-1][:wrong] if nearest else rng.choice(others, min(wrong, len(others)), False)
+        )
         cosine += [best[right][0], *others]
         same += [1.0, *([0.0] * len(others))]
     return np.array(cosine), np.array(same)
