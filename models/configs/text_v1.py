@@ -2,7 +2,8 @@
 
 python -m shelfsight_models train configs/text_v1.py --data DIR
 
-Runs for a minute, most of it embedding the training pictures. Expect a text loss of about 0.39 and a geometry loss of about 0.0005 (mean squared change of a cosine).
+Runs for a minute, most of it embedding the training pictures. Expect a text loss of about 0.39 and a geometry
+loss (mean squared change of a cosine) of about 0.0005.
 """
 
 from shelfsight_models.train_text import TextConfig

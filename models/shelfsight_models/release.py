@@ -173,9 +173,9 @@ def score_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and 0/1 labels of each query with its right product and with `wrong` wrong ones.
 
-    A product counts at its best row. Between pictures, or between texts, the wrong ones are the nearest: far ones
-    are never shown. Across the two kinds they are drawn at random (seed 0): for a product that was not in training
-    ten nearer ones can nearly always be found, which would turn the curve upside down.
+    A product counts at its best row. Between pictures, or between texts, the wrong ones are the nearest:
+    far ones are never shown. Across the two kinds they are drawn at random (seed 0): for a product that was
+    not in training ten nearer ones can nearly always be found, which would turn the curve upside down.
     """
     rng = np.random.default_rng(0)
     names, inverse = np.unique(gallery_labels, return_inverse=True)

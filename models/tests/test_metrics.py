@@ -5,6 +5,7 @@ import pytest
 
 from shelfsight_models.evaluate import bootstrap, fit_calibration, folds, paired, ranks, recall
 from shelfsight_models.protocols import Clean, datakick_unseen, grocery_seen, grocery_unseen
+from shelfsight_models.release import score_pairs
 
 E = np.eye(4, dtype=np.float32)
 HALF = np.float32([0.6, 0.8, 0, 0])
@@ -89,3 +90,12 @@ def test_protocols_use_the_right_rows():
     assert unseen["unseen_iconic"].tolist() == [0, 0]
     assert datakick_unseen(vectors, rows)["datakick"].tolist() == [0, 0]
     assert len(datakick_unseen(vectors, rows, {"datakick-6"})["datakick"]) == 0
+
+
+def test_score_pairs_take_the_nearest_wrong_products():
+    gallery = np.stack([E[0], HALF, E[1], E[2]])
+    labels = np.array(["a", "b", "c", "d"])
+    cosine, same = score_pairs(E[:1], gallery, labels[:1], labels, True, wrong=2)
+    assert cosine.tolist() == pytest.approx([1.0, 0.6, 0.0]) and same.tolist() == [1, 0, 0]
+    cosine, same = score_pairs(E[:1], gallery, np.array(["z"]), labels, True)
+    assert len(cosine) == len(same) == 0  # a product without a row says nothing
