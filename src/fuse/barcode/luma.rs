@@ -28,6 +28,27 @@ impl Luma {
         Self { width, height, data }
     }
 
+    /// Twice the size, linear between pixels.
+    pub fn double(&self) -> Self {
+        let (width, height) = (self.width * 2, self.height * 2);
+        let mut data = Vec::with_capacity(width * height);
+        let mut mixed = vec![0u16; self.width];
+        for y in 0..height {
+            // The nearer row or column counts three times, the farther once.
+            let near = &self.data[y / 2 * self.width..][..self.width];
+            let far = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(self.height - 1) };
+            let far = &self.data[far * self.width..][..self.width];
+            for ((m, &n), &f) in mixed.iter_mut().zip(near).zip(far) {
+                *m = 3 * u16::from(n) + u16::from(f);
+            }
+            for (x, &middle) in mixed.iter().enumerate() {
+                let (left, right) = (mixed[x.saturating_sub(1)], mixed[(x + 1).min(self.width - 1)]);
+                data.extend([left, right].map(|side| ((3 * middle + side + 8) / 16) as u8));
+            }
+        }
+        Self { width, height, data }
+    }
+
     /// Brightness at a point (pixel centres at whole numbers), Catmull-Rom between pixels, edges repeated.
     pub fn at(&self, x: f32, y: f32) -> f32 {
         let (fx, fy) = (x.floor(), y.floor());

@@ -84,8 +84,13 @@ fn inside(rect: &Rect, region: &Region) -> bool {
 
 /// Where to look, over several sizes of the picture, likeliest first.
 fn regions(luma: &Luma) -> Vec<Region> {
-    let mut factor = luma.width.max(luma.height).div_ceil(SEARCH_SIDE);
+    let side = luma.width.max(luma.height);
+    let mut factor = side.div_ceil(SEARCH_SIDE);
     let mut found = Vec::new();
+    // Barcodes a few windows wide are told from the print around them only when enlarged.
+    if side * 2 <= SEARCH_SIDE && luma.width.min(luma.height) >= LEAST_SIDE {
+        found.extend(locate::regions(&luma.double()).iter().map(|r| r.scaled(0.5)));
+    }
     while luma.width.min(luma.height) / factor >= LEAST_SIDE {
         let level = luma.shrink(factor);
         found.extend(locate::regions(&level).iter().map(|r| r.scaled(factor as f32)));
