@@ -79,7 +79,7 @@ fn read(photo: &Path, times: &mut Vec<f64>) -> Result<Vec<Gtin>, Box<dyn Error>>
     Ok(found.into_iter().map(|b| b.gtin).collect())
 }
 
-/// Splits the products in two halves by a hash of the number; alike figures say that the reader fits neither by chance.
+/// Splits the products in two halves by a hash of the number, to show how far the rate varies.
 fn half(gtin: Gtin) -> bool {
     gtin.as_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 1
 }
