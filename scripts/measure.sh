@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the shipped models on real photos; the figures of docs/benchmarks.md come from here.
-#   scripts/measure.sh DATA OUT [SPLIT]
+#   scripts/measure.sh DATA OUT [SPLIT]      SHELFSIGHT_BIN names a command that is built already
 # COMPRESSED=1 measures PQ and RQ of the Grocery gallery too.
 # DATA holds grocery/ and datakick/ (see scripts/real_data.py); OUT gets packs, JSON and HTML reports.
 set -euo pipefail
@@ -10,8 +10,11 @@ out=${2:?folder for packs and reports}
 split=${3:-val}
 mkdir -p "$out"
 python3 scripts/real_data.py --data "$data" --out "$out" --grocery-split "$split"
-cargo build --release --locked --quiet -p shelfsight-cli
-bin=${CARGO_TARGET_DIR:-target}/release/shelfsight
+bin=${SHELFSIGHT_BIN:-}
+if [ -z "$bin" ]; then
+    cargo build --release --locked --quiet -p shelfsight-cli
+    bin=${CARGO_TARGET_DIR:-target}/release/shelfsight
+fi
 
 build() { # NAME CATALOGUE [FLAG...]
     local name=$1 catalogue=$2

@@ -46,9 +46,15 @@ fn models(image: &str) -> Models {
     }
 }
 
-/// A picture that differs from those of other seeds everywhere.
+/// Two colours in stripes, each seed with its own colours, width and direction.
 fn pixels(seed: u32) -> Vec<u8> {
-    (0..48 * 48 * 3u32).map(|i| (i.wrapping_mul(seed * 2 + 1) >> (seed % 7)) as u8).collect()
+    let colour = |c: u32| (seed * [97, 57, 151][c as usize] + 40 * c) % 256;
+    let pixel = |x: u32, y: u32, c: u32| {
+        let along = if seed.is_multiple_of(2) { x } else { y };
+        let other = (along / (2 + seed % 9)).is_multiple_of(2);
+        (if other { 255 - colour(c) } else { colour(c) }) as u8
+    };
+    (0..48 * 48).flat_map(|i| [0, 1, 2].map(|c| pixel(i % 48, i / 48, c))).collect()
 }
 
 struct Shop {

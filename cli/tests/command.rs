@@ -170,10 +170,12 @@ fn inspects_and_verifies() {
 fn refuses_bad_catalogues_and_keeps_the_old_pack() {
     let dir = shop();
     fs::write(dir.join("old.shelf"), b"the old pack").unwrap();
-    fs::write(dir.join("img/broken.jpg"), b"\xff\xd8\xff\xe0 not a picture").unwrap();
+    fs::create_dir(dir.join("some")).unwrap();
+    fs::write(dir.join("some/broken.jpg"), b"\xff\xd8\xff\xe0 not a picture").unwrap();
+    fs::copy(dir.join("img/checks.png"), dir.join("some/checks.png")).unwrap();
     let cases = [
-        ("id,title\n", "no products"),
-        ("", "empty"),
+        ("id,title\n", "no rows"),
+        ("", "no rows"),
         ("title\nTea\n", "id"),
         ("id,titel\n1,Tea\n", "titel"),
         ("id,title\n1,Tea\n1,Milk\n", "line 3"),
@@ -186,7 +188,7 @@ fn refuses_bad_catalogues_and_keeps_the_old_pack() {
     ];
     for (text, wanted) in cases {
         fs::write(dir.join("bad.csv"), text).unwrap();
-        let args = ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "old.shelf"];
+        let args = ["pack", "build", "--catalog", "bad.csv", "--images", "some", "--out", "old.shelf"];
         let line = refused(&args, dir);
         assert!(line.to_lowercase().contains(wanted), "{text:?} gives {line}");
         assert_eq!(fs::read(dir.join("old.shelf")).unwrap(), b"the old pack");
@@ -195,7 +197,7 @@ fn refuses_bad_catalogues_and_keeps_the_old_pack() {
     fs::write(dir.join("bad.csv"), "id,title,images\n1,Tea,missing.png\n2,Soap,checks.png\n2,Again,\n")
         .unwrap();
     let args =
-        ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out", "some.shelf", "--skip-bad"];
+        ["pack", "build", "--catalog", "bad.csv", "--images", "some", "--out", "some.shelf", "--skip-bad"];
     let built = json(&args, dir);
     assert_eq!(
         (&built["products"], &built["skipped_images"], &built["skipped_rows"]),

@@ -6,8 +6,11 @@
 
 use crate::encode::Calibration;
 
-/// Ceiling for scores without a barcode and floor for scores with one.
+/// Floor for scores with a barcode.
 const BARCODE_FLOOR: f32 = 0.99;
+
+/// Ceiling for scores without one, clearly below that floor.
+const LOOKS_CEILING: f32 = 0.98;
 
 /// Log-odds beyond which a cosine says no more; keeps one kind of evidence from drowning the other.
 const MAX_LOG_ODDS: f32 = 12.0;
@@ -24,14 +27,14 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Probability in `0..=1` that this is the product asked for: at least 0.99 with a barcode, below that without.
+    /// Probability in `0..=1` that this is the product asked for: at least 0.99 with a barcode, at most 0.98 without.
     pub fn score(&self) -> f32 {
         let log_odds = match (self.image, self.text) {
             (None, None) => return if self.barcode { 1.0 } else { 0.0 },
             (image, text) => image.unwrap_or(0.0) + text.unwrap_or(0.0),
         };
         let looks = sigmoid(log_odds);
-        if self.barcode { BARCODE_FLOOR + (1.0 - BARCODE_FLOOR) * looks } else { BARCODE_FLOOR * looks }
+        if self.barcode { BARCODE_FLOOR + (1.0 - BARCODE_FLOOR) * looks } else { LOOKS_CEILING * looks }
     }
 
     /// Log-odds of all evidence together, for ordering where [`score`](Self::score) saturates.

@@ -100,6 +100,7 @@ impl<'a> Samples<'a> {
             Filter::Bicubic => FilterType::CatmullRom,
             Filter::Lanczos3 => FilterType::Lanczos3,
         };
+        let window = Window { x: off_zeros(window.x, window.w, w, self.w), ..window };
         let image = ImageRef::new(self.row, self.h, &self.bytes, pixel).map_err(|e| e.to_string())?;
         let region = CroppedImage::new(&image, self.left, 0, self.w, self.h).map_err(|e| e.to_string())?;
         let mut out = Image::new(w, h, pixel);
@@ -109,5 +110,67 @@ impl<'a> Samples<'a> {
             .use_alpha(false);
         Resizer::new().resize(&region, &mut out, &options).map_err(|e| e.to_string())?;
         Ok(out.into_vec())
+    }
+}
+
+/// Shift that is far below a level of any pixel and far above rounding, in pixels.
+const NUDGE: f64 = 1e-6;
+
+/// Left edge `x` of a window, moved by [`NUDGE`] where a filter's zero would fall exactly on a pixel.
+///
+/// fast_image_resize 6.1 drops weights of exactly zero at the ends of a column's support and then sizes the buffer
+/// between its two passes by the first and the last column alone. With bicubic and Lanczos, which have zeros inside
+/// their support, another column can reach further, and its pixels are read outside the buffer. A window as wide as
+/// the region is safe: its outer columns reach the region's border.
+fn off_zeros(x: f64, width: f64, out: u32, region: u32) -> f64 {
+    let scale = width / f64::from(out);
+    let stretch = scale.max(1.0);
+    let zero_on_a_pixel = |x: f64, column: u32| {
+        let centre = x + (f64::from(column) + 0.5) * scale - 0.5;
+        // Lanczos has three zeros on each side, bicubic two.
+        (1..=3).any(|k| {
+            let at = [centre - f64::from(k) * stretch, centre + f64::from(k) * stretch];
+            at.iter().any(|at| (at - at.round()).abs() < NUDGE / 4.0)
+        })
+    };
+    let whole = x == 0.0 && width == f64::from(region);
+    let step = if x + width + 8.0 * NUDGE <= f64::from(region) { NUDGE } else { -NUDGE };
+    let mut moved = x;
+    for _ in 0..8 {
+        if whole || !(zero_on_a_pixel(moved, 0) || zero_on_a_pixel(moved, out - 1)) {
+            break;
+        }
+        moved = (moved + step).max(0.0);
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_keep_off_zeros() {
+        // Scale 2: the first column's centre is x + 0.5, its zeros are 2, 4 and 6 away.
+        assert_eq!(off_zeros(9.5, 16.0, 8, 40), 9.5 + NUDGE);
+        assert_eq!(off_zeros(9.25, 16.0, 8, 40), 9.25);
+        assert_eq!(off_zeros(0.0, 40.0, 8, 40), 0.0);
+        assert_eq!(off_zeros(8.5, 16.0, 8, 24), 8.5 - NUDGE);
+    }
+
+    /// Reads outside its buffers show as wrong bytes in a picture of one value, or as a crash.
+    #[test]
+    fn cut_pictures_of_one_value_stay_so() {
+        let data = vec![77u8; 60 * 50 * 3];
+        let plane = Plane { data: &data, row_stride: 180, pixel_stride: 3 };
+        let samples = Samples::of_plane(&plane, Region { x: 0, y: 0, w: 60, h: 50 }, 3);
+        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos3] {
+            for i in 0..400 {
+                let (x, out) = (f64::from(i % 40) * 0.25, 1 + i as u32 % 37);
+                let window = Window { x, y: x, w: 60.0 - 2.0 * x, h: 50.0 - 2.0 * x };
+                let got = samples.resize(window, out, 12, filter).unwrap();
+                assert!(got.iter().all(|&v| v == 77), "{filter:?} {window:?} {out}");
+            }
+        }
     }
 }

@@ -39,6 +39,8 @@ pub struct PhotoCase {
     pub product: usize,
     /// The photo.
     pub picture: RgbImage,
+    /// Whether a barcode can be seen in it.
+    pub barcode_in_view: bool,
     /// What `find` said.
     pub found: Found,
 }
@@ -78,7 +80,9 @@ pub struct Score {
     /// Single photos.
     pub photos: usize,
     /// Photos in which a barcode was read.
-    pub photos_with_barcode: usize,
+    pub barcodes_read: usize,
+    /// Photos in which a barcode can be seen.
+    pub barcodes_in_view: usize,
 }
 
 impl Outcome {
@@ -105,7 +109,8 @@ impl Outcome {
             extra: self.scan.items.len() - detected,
             photos_right: self.photos.iter().filter(|case| self.photo_right(case)).count(),
             photos: self.photos.len(),
-            photos_with_barcode: self.photos.iter().filter(|case| !case.found.barcodes.is_empty()).count(),
+            barcodes_read: self.photos.iter().filter(|case| !case.found.barcodes.is_empty()).count(),
+            barcodes_in_view: self.photos.iter().filter(|case| case.barcode_in_view).count(),
         }
     }
 }
@@ -225,7 +230,8 @@ fn find_photos(engine: &Engine, products: &[DemoProduct], seed: u64, out: &Path)
     let step = (products.len() / PHOTOS).max(1);
     let mut cases = Vec::new();
     for product in (0..products.len()).step_by(step).take(PHOTOS) {
-        let picture = draw_photo(seed, &products[product]).picture;
+        let drawn = draw_photo(seed, &products[product]);
+        let (picture, barcode_in_view) = (drawn.picture, drawn.barcode_in_view);
         let path = folder.join(format!("{}.jpg", products[product].id));
         save(&picture, &path)?;
         let (photo, mut ms) = commands::read_photo(&path)?;
@@ -233,7 +239,7 @@ fn find_photos(engine: &Engine, products: &[DemoProduct], seed: u64, out: &Path)
         let mut found = engine.find(&query, &FindOptions { top: 5, ..FindOptions::default() })?;
         ms.extend(&found.ms);
         found.ms = ms;
-        cases.push(PhotoCase { product, picture, found });
+        cases.push(PhotoCase { product, picture, barcode_in_view, found });
         bar.inc(1);
     }
     bar.finish();
@@ -308,7 +314,8 @@ fn summary(outcome: &Outcome, out: &Path) -> Value {
         "photos": {
             "queries": score.photos,
             "recall@1": share(score.photos_right, score.photos),
-            "barcodes_read": score.photos_with_barcode,
+            "barcodes_read": score.barcodes_read,
+            "barcodes_in_view": score.barcodes_in_view,
         },
         "seconds": seconds,
         "report": out.join("report.html"),
@@ -324,8 +331,8 @@ fn print(outcome: &Outcome, out: &Path) {
         score.detected, score.drawn, score.named, score.extra
     );
     println!(
-        "single photos: {} of {} right, a barcode was read in {}",
-        score.photos_right, score.photos, score.photos_with_barcode
+        "single photos: {} of {} right; barcodes: {} of {} in view read",
+        score.photos_right, score.photos, score.barcodes_read, score.barcodes_in_view
     );
     println!("scan, by stage:");
     print_ms(&outcome.scan.ms);

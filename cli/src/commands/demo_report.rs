@@ -29,7 +29,7 @@ pub fn write(path: &Path, outcome: &Outcome) -> Result<()> {
             .note("of the detected ones")
             .tone(tone(score.named, score.detected)),
         Tile::new("Single photos right", format!("{} of {}", score.photos_right, score.photos))
-            .note(format!("a barcode was read in {}", score.photos_with_barcode))
+            .note(format!("{} of {} barcodes in view read", score.barcodes_read, score.barcodes_in_view))
             .tone(tone(score.photos_right, score.photos)),
         Tile::new("Pack", format!("{:.1} MB", outcome.pack.bytes as f64 / 1e6))
             .note("models, index and catalogue"),

@@ -1,6 +1,7 @@
 //! The invented shop's catalogue: families of products that differ in flavour, colour or size only, as in a shop.
 
 use image::RgbImage;
+use rayon::prelude::*;
 
 use super::ean13;
 use super::package::Side;
@@ -88,9 +89,9 @@ pub(crate) struct Design {
 }
 
 /// Draws a catalogue of `count` products. The same seed gives the same products and the same pixels on every machine,
-/// and the first products of a longer catalogue are those of a shorter one.
+/// and the first products of a longer catalogue are those of a shorter one. Draws on all cores.
 pub fn draw_catalogue(seed: u64, count: usize) -> Vec<DemoProduct> {
-    designs(seed, count).into_iter().enumerate().map(|(i, design)| product(i, design)).collect()
+    designs(seed, count).into_par_iter().enumerate().map(|(i, design)| product(i, design)).collect()
 }
 
 fn product(index: usize, design: Design) -> DemoProduct {

@@ -17,8 +17,8 @@ mod warp;
 mod words;
 
 pub use catalogue::{DemoProduct, draw_catalogue};
-pub use photo::{Photo, draw_photo};
-pub use shelf::{Shelf, ShelfItem, draw_shelf};
+pub use photo::draw_photo;
+pub use shelf::{Shelf, draw_shelf};
 
 #[cfg(test)]
 mod tests {
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn photos_show_fronts_and_backs() {
         let products = draw_catalogue(SEED, 30);
-        let photos: Vec<Photo> = products.iter().map(|p| draw_photo(SEED, p)).collect();
+        let photos: Vec<photo::Photo> = products.iter().map(|p| draw_photo(SEED, p)).collect();
         let backs = photos.iter().filter(|p| p.barcode_in_view).count();
         assert!((4..20).contains(&backs), "{backs}");
         for (photo, product) in photos.iter().zip(&products) {
@@ -206,6 +206,6 @@ mod tests {
                 all ^= hash(render(&d, side, 9.0, 0.8).pixmap.data()).rotate_left(all as u32 % 63);
             }
         }
-        assert_eq!(format!("{all:016x}"), "0000000000000000");
+        assert_eq!(format!("{all:016x}"), "c9844e31a1cac29b");
     }
 }

@@ -124,7 +124,8 @@ fn background(rng: &mut Rng, (foot_x, foot_y, foot_w): (f32, f32, f32)) -> RgbIm
 /// Four fingers round the left edge, as far in as they may without touching a barcode.
 fn hand(rng: &mut Rng, sw: f32, sh: f32) -> tiny_skia::Pixmap {
     let skin = [Rgb(236, 190, 160), Rgb(214, 160, 124), Rgb(160, 108, 76), Rgb(104, 68, 48)][rng.below(4)];
-    let out = sw * 0.5;
+    // far enough out to leave the picture
+    let out = VIEW.0 as f32 * 0.7;
     let mut c = Canvas::new(out + sw * 0.2, sh, 1.0);
     let thick = (sh * 0.075).min(70.0);
     let top = sh * rng.between(0.2, 0.32);
@@ -147,10 +148,10 @@ fn hand(rng: &mut Rng, sw: f32, sh: f32) -> tiny_skia::Pixmap {
     c.into_pixmap()
 }
 
-/// The hand's picture starts half a package to the left of the package.
+/// The hand's picture starts well to the left of the package and ends a fifth inside it.
 fn to_view_of_hand(to_view: &Projection, hand: &tiny_skia::Pixmap, sw: f32) -> Projection {
     let (w, h) = (hand.width() as f32, hand.height() as f32);
-    let left = -sw * 0.5;
+    let left = sw * 0.2 - w;
     let quad = [(left, 0.0), (left + w, 0.0), (left + w, h), (left, h)].map(|p| to_view.apply(p));
     Projection::to_quad(w, h, quad)
 }

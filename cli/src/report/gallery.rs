@@ -55,15 +55,17 @@ pub(super) fn render(cases: &[Case]) -> Markup {
         article class=(format!("case {}", tone(case.right))) {
             div.query {
                 @if let Some(picture) = &case.query { (picture.render("")) }
-                @if let Some(text) = &case.text { q { (text) } }
-                p { (mark(case.right)) (case.caption) }
+                div {
+                    @if let Some(text) = &case.text { q { (text) } }
+                    p { (mark(case.right)) (case.caption) }
+                }
             }
             ol.answers { @for answer in &case.answers {
                 li class=(tone(answer.right)) {
                     div.shot { @if let Some(picture) = &answer.picture { (picture.render("")) } @else { span.none { "no picture" } } }
                     p.title { (mark(answer.right)) (answer.title) }
                     p.detail {
-                        @if let Some(score) = answer.score.filter(|s| s.is_finite()) { b { (format!("{score:.2}")) } " " }
+                        @if let Some(score) = answer.score.filter(|s| s.is_finite()) { strong { (format!("{score:.2}")) } " " }
                         (answer.detail)
                     }
                 }

@@ -97,7 +97,7 @@ impl Table {
         let numeric = |i: usize| {
             let number = |s: &String| {
                 s.is_empty()
-                    || s.trim_start_matches(['-', '+', '±', '<', '≥'])
+                    || s.trim_start_matches(['-', '+', '±', '<', '≥', ' '])
                         .starts_with(|c: char| c.is_ascii_digit())
             };
             !self.rows.is_empty() && self.rows.iter().all(|r| number(&r[i]))

@@ -15,10 +15,10 @@ const FINE: usize = 4;
 /// Samples a digit.
 const SPAN: usize = DIGIT * FINE;
 /// Blurs tried, as the deviation of a Gaussian in modules.
-const BLURS: [f32; 4] = [0.3, 0.5, 0.75, 1.05];
+const BLURS: [f32; 5] = [0.12, 0.3, 0.5, 0.75, 1.05];
 /// All of [`BLURS`], and one in the middle for a first look.
 pub(super) const ALL_BLURS: Range<usize> = 0..BLURS.len();
-pub(super) const MIDDLE_BLUR: Range<usize> = 1..2;
+pub(super) const MIDDLE_BLUR: Range<usize> = 2..3;
 /// Quiet modules kept on both sides of a resampled symbol.
 const QUIET: usize = 4;
 /// Farthest a digit may lie from its place, in samples.
