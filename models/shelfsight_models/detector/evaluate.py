@@ -80,13 +80,18 @@ def average_precision(scores: np.ndarray, hits: np.ndarray, total: int) -> float
     return float(np.sum(np.diff(recall, prepend=0) * precision))
 
 
-def detections(run: Runner, samples: Samples, nms_iou: float, floor: float = 0.05) -> list[tuple]:
-    """Boxes, scores, true boxes and ignored regions of every picture."""
+def predict(run: Runner, samples: Samples) -> list[tuple[Outputs, np.ndarray, np.ndarray]]:
+    """Network outputs, true boxes and ignored regions of every picture."""
     rows = []
     for i in range(len(samples)):
         square, truth, ignore = samples.plain(i)
-        rows.append((*decode(*run(square), floor, nms_iou), truth, ignore))
+        rows.append((run(square), truth, ignore))
     return rows
+
+
+def detections(predicted: list[tuple], nms_iou: float, floor: float = 0.05) -> list[tuple]:
+    """Boxes, scores, true boxes and ignored regions of every picture."""
+    return [(*decode(*outputs, floor, nms_iou), truth, ignore) for outputs, truth, ignore in predicted]
 
 
 def measure(rows: list[tuple], score: float = 0.3, need: float = 0.5) -> dict[str, float]:
@@ -113,7 +118,7 @@ def measure(rows: list[tuple], score: float = 0.3, need: float = 0.5) -> dict[st
 
 def evaluate(run: Runner, samples: Samples, score: float = 0.3, nms_iou: float = 0.5) -> dict[str, float]:
     """`measure` of a model on a set."""
-    return measure(detections(run, samples, nms_iou), score)
+    return measure(detections(predict(run, samples), nms_iou), score)
 
 
 def choose(rows_by_nms: dict[float, list[list[tuple]]]) -> tuple[float, float, float]:
@@ -165,7 +170,7 @@ def main() -> None:
     if not sets:
         parser.error("nothing to measure on: pass --cache or --data, or set SHELFSIGHT_DATA")
     for name, samples in sets.items():
-        rows = detections(run, samples, nms_iou)
+        rows = detections(predict(run, samples), nms_iou)
         print(json.dumps({"set": name, "pictures": len(samples), "score": score, **measure(rows, score)}))
         if args.draw:
             args.draw.mkdir(parents=True, exist_ok=True)

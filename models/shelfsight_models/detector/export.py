@@ -22,7 +22,7 @@ import torch
 from ..export import export_onnx
 from ..quantise import quantise_static
 from .dataset import Samples
-from .evaluate import Runner, choose, detections, measure, run_onnx, to_input
+from .evaluate import Runner, choose, detections, measure, predict, run_onnx, to_input
 from .net import STRIDE, Detector
 
 OUTPUTS = ["heatmap", "size", "offset"]
@@ -85,7 +85,7 @@ def manifest(size: int, score: float, nms_iou: float) -> dict:
         "score_threshold": score,
         "nms_iou": nms_iou,
         "license": "Apache-2.0",
-        "attribution": "Trunk from EfficientNet-Lite0 ImageNet weights (Apache-2.0); trained on drawn "
+        "attribution": "Trunk from the SSD-MobileNetV2 of MediaPipe Objectron (Apache-2.0); trained on drawn "
         "scenes, pictures of the Grocery Store dataset (Klasson et al., MIT) and Datakick photos (CC0).",
     }
 
@@ -125,12 +125,13 @@ def main() -> None:
     runs = {"float": run_onnx(float_path), "int8": run_onnx(target)}
     check = [sets[name].plain(i)[0] for name in sets for i in range(0, len(sets[name]), 8)]
     print(json.dumps({"parity": parity(runs["float"], runs["int8"], check)}))
-    found = {n: [detections(runs["int8"], s, n) for s in sets.values()] for n in (0.4, 0.5, 0.6)}
+    seen = {kind: {name: predict(run, s) for name, s in sets.items()} for kind, run in runs.items()}
+    found = {n: [detections(p, n) for p in seen["int8"].values()] for n in (0.4, 0.5, 0.6)}
     nms_iou, score, f1 = choose(found)
     print(json.dumps({"nms_iou": nms_iou, "score_threshold": score, "f1": round(f1, 4)}))
     for name, samples in sets.items():
-        for kind, run in runs.items():
-            rows = detections(run, samples, nms_iou)
+        for kind in runs:
+            rows = detections(seen[kind][name], nms_iou)
             result = {"set": name, "kind": kind, "pictures": len(samples), **measure(rows, score)}
             result["recall@0.3"] = measure(rows, 0.3)["recall"]
             print(json.dumps(result))
