@@ -72,10 +72,10 @@ pub fn annotate(picture: &RgbImage, annotations: &[Annotation], options: DrawOpt
             at = Some(spot);
             if hidden > 0.3 {
                 let small = chip(a, size * 0.86, rect.w.max(size * 4.0), 1);
-                if let Some((spot, less)) = place(&small, *rect, &boxes, &placed, (w, h)) {
-                    if less < hidden {
-                        (chip_, at) = (small, Some(spot));
-                    }
+                if let Some((spot, less)) = place(&small, *rect, &boxes, &placed, (w, h))
+                    && less < hidden
+                {
+                    (chip_, at) = (small, Some(spot));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use ab_glyph::{Font, FontRef, GlyphId, OutlineCurve};
-use tiny_skia::{Path, PathBuilder, Transform};
+use tiny_skia::{Path, PathBuilder};
 
 /// A typeface of `assets/fonts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,11 +228,6 @@ pub fn wrap(face: Face, text: &str, size: f32, width: f32) -> Vec<String> {
         }
     }
     lines
-}
-
-/// A path under a transform; `None` only if the transform is not finite.
-pub fn moved(path: &Path, transform: Transform) -> Option<Path> {
-    path.clone().transform(transform)
 }
 
 #[cfg(test)]

@@ -54,6 +54,14 @@ pub enum FindError {
         /// Which.
         kind: EncoderKind,
     },
+    /// This build of the library cannot run the pack's models.
+    #[error(
+        "the pack's {kind} model needs the feature \"onnx\", which this build lacks; hand a loaded model over instead"
+    )]
+    NoRuntime {
+        /// Which.
+        kind: EncoderKind,
+    },
     /// A model in the pack cannot be loaded.
     #[error("the pack's {kind} encoder cannot be loaded: {source}")]
     LoadEncoder {

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Engine;
 use super::error::FindError;
-use crate::detect::{Detector, DetectorManifest, LoadDetectorError};
-use crate::encode::{ImageEncoder, ImageManifest, TextEncoder, TextManifest};
+use crate::detect::Detector;
+use crate::encode::{ImageEncoder, TextEncoder};
 use crate::pack::{EncoderKind, SectionKind};
 
 /// A model that is loaded once, when first needed.
@@ -50,8 +50,7 @@ impl Engine {
         self.image.get(|| {
             let manifest = self.part(SectionKind::ImageManifest, KIND)?;
             let model = self.part(SectionKind::ImageModel, KIND)?;
-            let load = || ImageEncoder::new(ImageManifest::from_json(manifest)?, model);
-            let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
+            let encoder = load::image(manifest, model)?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
             Ok(encoder)
         })
@@ -63,8 +62,7 @@ impl Engine {
             let manifest = self.part(SectionKind::TextManifest, KIND)?;
             let model = self.part(SectionKind::TextModel, KIND)?;
             let tokenizer = self.part(SectionKind::TextTokenizer, KIND)?;
-            let load = || TextEncoder::new(TextManifest::from_json(manifest)?, model, tokenizer);
-            let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
+            let encoder = load::text(manifest, model, tokenizer)?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
             Ok(encoder)
         })
@@ -73,14 +71,59 @@ impl Engine {
     pub(super) fn detector(&self) -> Result<Arc<Detector>, FindError> {
         const KIND: EncoderKind = EncoderKind::Detector;
         self.detector.get(|| {
-            let manifest = self.part(SectionKind::DetectorManifest, KIND)?;
-            let model = self.part(SectionKind::DetectorModel, KIND)?;
-            let manifest = DetectorManifest::from_json(manifest).map_err(LoadDetectorError::from)?;
-            Ok(Detector::new(manifest, model)?)
+            load::detector(
+                self.part(SectionKind::DetectorManifest, KIND)?,
+                self.part(SectionKind::DetectorModel, KIND)?,
+            )
         })
     }
 
     fn part(&self, section: SectionKind, kind: EncoderKind) -> Result<&[u8], FindError> {
         self.pack.section(section).ok_or(FindError::NoModel { kind })
+    }
+}
+
+/// From a pack's bytes to models, through tract.
+#[cfg(feature = "onnx")]
+mod load {
+    use super::{Detector, EncoderKind, FindError, ImageEncoder, TextEncoder};
+    use crate::detect::{DetectorManifest, LoadDetectorError};
+    use crate::encode::{ImageManifest, LoadEncoderError, TextManifest};
+
+    fn named(kind: EncoderKind) -> impl Fn(LoadEncoderError) -> FindError {
+        move |source| FindError::LoadEncoder { kind, source }
+    }
+
+    pub fn image(manifest: &[u8], model: &[u8]) -> Result<ImageEncoder, FindError> {
+        let load = || ImageEncoder::new(ImageManifest::from_json(manifest)?, model);
+        load().map_err(named(EncoderKind::Image))
+    }
+
+    pub fn text(manifest: &[u8], model: &[u8], tokenizer: &[u8]) -> Result<TextEncoder, FindError> {
+        let load = || TextEncoder::new(TextManifest::from_json(manifest)?, model, tokenizer);
+        load().map_err(named(EncoderKind::Text))
+    }
+
+    pub fn detector(manifest: &[u8], model: &[u8]) -> Result<Detector, FindError> {
+        let manifest = DetectorManifest::from_json(manifest).map_err(LoadDetectorError::from)?;
+        Ok(Detector::new(manifest, model)?)
+    }
+}
+
+/// Without a runtime only models handed over in `EngineOptions` can be used.
+#[cfg(not(feature = "onnx"))]
+mod load {
+    use super::{Detector, EncoderKind, FindError, ImageEncoder, TextEncoder};
+
+    pub fn image(_: &[u8], _: &[u8]) -> Result<ImageEncoder, FindError> {
+        Err(FindError::NoRuntime { kind: EncoderKind::Image })
+    }
+
+    pub fn text(_: &[u8], _: &[u8], _: &[u8]) -> Result<TextEncoder, FindError> {
+        Err(FindError::NoRuntime { kind: EncoderKind::Text })
+    }
+
+    pub fn detector(_: &[u8], _: &[u8]) -> Result<Detector, FindError> {
+        Err(FindError::NoRuntime { kind: EncoderKind::Detector })
     }
 }

@@ -59,6 +59,13 @@ pub fn write(path: &Path, outcome: &Outcome) -> Result<()> {
             report.text(&format!("Index of {name}: {}, {} B a vector.", index.kind, index.bytes_per_vector));
         }
     }
+    report.section("Go on from here", "The demo left its catalogue, pictures and pack beside this page.");
+    report.code(
+        "shelfsight find photos/demo-0001.jpg --pack demo.shelf\n\
+         shelfsight find --text 'ginger cookies' --pack demo.shelf\n\
+         shelfsight scan shelf.jpg --pack demo.shelf --annotate named.png",
+    );
+    report.footer(&meta.generator);
     report.write(path)
 }
 

@@ -75,13 +75,18 @@ pub fn write(
         if chosen.is_empty() {
             continue;
         }
-        report.section(title, &format!("{} of {}.", chosen.len().min(most), chosen.len()));
+        report.section(title, format!("{} of {}.", chosen.len().min(most), chosen.len()));
         // Spread over the file, not its head.
         let step = chosen.len().div_ceil(most).max(1);
         let cases: Result<Vec<Case>> =
             chosen.iter().step_by(step).map(|r| case(r, &queries[r.query], images, &names)).collect();
         report.gallery(&cases?);
     }
+    report.footer(&format!(
+        "pack by {}, evaluated by shelfsight {}",
+        meta.generator,
+        env!("CARGO_PKG_VERSION")
+    ));
     report.write(path)
 }
 

@@ -21,6 +21,7 @@ pub struct Photo {
     /// The back is shown and no finger covers its barcode; blur and distance may still make it unreadable.
     pub barcode_in_view: bool,
     /// The product's outline in the picture, in pixels.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold the boxes to it"))]
     pub polygon: Vec<(f32, f32)>,
 }
 

@@ -32,6 +32,7 @@ pub struct ShelfItem {
     /// Its place in the slice of products.
     pub product: usize,
     /// Its outline in the picture, in pixels.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests hold the boxes to it"))]
     pub polygon: Vec<(f32, f32)>,
     /// The box round its outline, inside the picture.
     pub rect: Rect,

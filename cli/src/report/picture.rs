@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
+use image::codecs::jpeg::JpegEncoder;
+#[cfg(test)]
+use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
 use maud::{Markup, html};
 
@@ -28,6 +30,7 @@ impl Picture {
     }
 
     /// As a PNG, without loss.
+    #[cfg(test)]
     pub fn png(picture: &RgbImage, alt: &str) -> anyhow::Result<Self> {
         let mut bytes = vec![];
         PngEncoder::new(&mut bytes)

@@ -49,7 +49,6 @@ pub(super) struct Place {
 /// How a profile fits at one place.
 pub(super) struct Scan {
     pub place: Place,
-    pub blur: usize,
     pub costs: Vec<DigitCosts>,
     /// Mean squared misfit of the best digits, check digit or not, in units of the squared contrast.
     pub misfit: f32,
@@ -77,7 +76,7 @@ impl Templates {
     /// Fits digits to `profile` at `place`, moving and bending the place in `rounds`, over all `blurs`.
     pub fn fit(&self, profile: &[f32], place: Place, blurs: Range<usize>, rounds: usize) -> Scan {
         let (mut place, mut blurs) = (place, blurs);
-        let mut best = Scan { place, blur: 0, costs: Vec::new(), misfit: f32::INFINITY };
+        let mut best = Scan { place, costs: Vec::new(), misfit: f32::INFINITY };
         for round in 0..rounds.max(1) {
             let samples = place.resample(profile);
             let mut moves = Vec::new();
@@ -115,7 +114,7 @@ impl Templates {
             costs.push(cost);
         }
         let misfit = total / (digits * SPAN) as f32;
-        (Scan { place, blur, costs, misfit }, moves)
+        (Scan { place, costs, misfit }, moves)
     }
 
     /// Cost of each digit at a place (the least over small shifts), and the shift of each.

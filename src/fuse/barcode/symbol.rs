@@ -49,8 +49,6 @@ pub(super) struct Reading {
     pub cost: f32,
     /// Cost of the best other number, less `cost`.
     pub margin: f32,
-    /// Digit and set (0, 1, 2) at each place, as drawn.
-    pub digits: [(u8, u8); 12],
 }
 
 impl Symbol {
@@ -121,19 +119,8 @@ impl Symbol {
             }
         }
         let (first, found) = (best.found[0], best.found[1]);
-        let (sets, digits) = (first.sets, first.digits);
         let gtin = self.number(&first)?;
-        let right = |i: usize| match self {
-            Self::Ean13 => i >= 6,
-            Self::Ean8 => i >= 4,
-            Self::UpcE => false,
-        };
-        Some(Reading {
-            gtin,
-            cost: first.cost,
-            margin: found.cost - first.cost,
-            digits: std::array::from_fn(|i| (digits[i], if right(i) { 2 } else { sets[i] })),
-        })
+        Some(Reading { gtin, cost: first.cost, margin: found.cost - first.cost })
     }
 
     fn number(self, found: &Found) -> Option<Gtin> {
