@@ -3,8 +3,8 @@
 
     scripts/real_data.py --data DIR --out OUT [--grocery-split val]
 
-DIR holds `grocery/` (Grocery Store dataset, Klasson et al., WACV 2019, MIT) and `datakick/` (CC0: `items.csv` with
-gtin14, brand, name, size, images; a folder `images/`). Written to OUT, image paths relative to DIR:
+DIR holds `grocery/` (Grocery Store dataset, Klasson et al., WACV 2019, MIT) and `datakick/` (CC0: `items.csv`
+with gtin14, brand, name, size, images; a folder `images/`). Written to OUT, image paths relative to DIR:
 
     grocery_iconic.csv   81 products, one iconic picture each
     grocery_photos.csv   81 products with all training photos
@@ -88,7 +88,9 @@ def datakick(data: Path, out: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--grocery-split", default="val")
