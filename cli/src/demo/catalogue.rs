@@ -101,6 +101,7 @@ fn product(index: usize, design: Design) -> DemoProduct {
     }
     let Design { brand, line, flavour, size, .. } = design;
     let text = |s: &str| s.to_owned();
+    let article = if flavour.colour.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     DemoProduct {
         id: format!("demo-{:04}", index + 1),
         title: format!("{brand} {} {} {size}", flavour.name, line.noun),
@@ -108,7 +109,7 @@ fn product(index: usize, design: Design) -> DemoProduct {
         category: text(line.category),
         gtin: design.digits.iter().map(|d| char::from(b'0' + d)).collect(),
         description: format!(
-            "{}, {}. {} of {size} with a {} label{}.",
+            "{}, {}. {} of {size} with {article} {} label{}.",
             line.blurb,
             flavour.name.to_lowercase(),
             capital(design.pack.word()),
