@@ -69,10 +69,18 @@ def grocery(data: Path, out: Path, split: str) -> None:
     write(out / "grocery_queries.csv", QUERY_COLUMNS, queries)
 
 
+def is_gtin14(text: str) -> bool:
+    """14 digits whose last is the GS1 check digit of the others."""
+    if len(text) != 14 or not text.isascii() or not text.isdigit():
+        return False
+    total = sum(int(digit) * (1 if at % 2 else 3) for at, digit in enumerate(text[:13]))
+    return (10 - total % 10) % 10 == int(text[13])
+
+
 def datakick(data: Path, out: Path) -> None:
     with (data / "datakick/items.csv").open(encoding="utf-8") as file:
         items = list(csv.DictReader(file))
-    rows, queries, both = [], [], []
+    rows, queries, both, bad = [], [], [], 0
     for item in items:
         pictures = [f"datakick/images/{name}" for name in item["images"].split()]
         if len(pictures) > 1:
@@ -80,9 +88,13 @@ def datakick(data: Path, out: Path) -> None:
             queries.append(query)
             both.append(query | {"text": f"{item['brand']} {item['name']}".strip()})
         size = re.sub(r"\s+", " ", item["size"]).strip()
-        row = {"id": item["gtin14"], "title": item["name"], "brand": item["brand"], "gtin": item["gtin14"]}
+        # A few numbers in the list are mistyped; `pack build` would refuse them, and rightly.
+        gtin = item["gtin14"] if is_gtin14(item["gtin14"]) else ""
+        bad += not gtin
+        row = {"id": item["gtin14"], "title": item["name"], "brand": item["brand"], "gtin": gtin}
         rows.append(row | {"images": " ".join(pictures), "attr.size": size})
     write(out / "datakick.csv", [*COLUMNS, "attr.size"], rows)
+    print(f"datakick.csv: {bad} rows without their number, which is no GTIN")
     write(out / "datakick_queries.csv", QUERY_COLUMNS, queries)
     write(out / "datakick_both.csv", QUERY_COLUMNS, both)
 

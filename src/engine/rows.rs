@@ -11,6 +11,10 @@ use crate::pack::{EncoderKind, IndexSections, Pack, RowsView};
 /// Rows of one product looked at when its evidence is completed; more pictures than this add nothing.
 const MAX_ROWS: u32 = 256;
 
+/// Weight of a product's mean row beside its nearest one. Chosen on Grocery `val` photos: 0 gives R@1 0.841, 0.25 to 2
+/// give 0.861 to 0.865, the mean alone 0.868.
+const CENTROID: f32 = 0.5;
+
 /// An index and its row table; rows of one product lie together, in product order.
 pub(super) struct ProductIndex<'a> {
     index: IndexView<'a>,
@@ -92,11 +96,24 @@ impl<'a> ProductIndex<'a> {
         }
     }
 
-    /// Cosine of the nearest row of one product, or `None` if it has no rows.
+    /// How near one product is to `query`, or `None` if it has no rows: the cosine of its nearest row and, with weight
+    /// [`CENTROID`], that of the mean of its rows. With one row that is the row's cosine.
+    ///
+    /// The nearest picture alone falls for a single odd one; the mean alone loses views that look unlike the rest.
     pub fn cosine(&self, query: &[f32], product: u32) -> Option<f32> {
         let rows = self.rows_of(product);
         let rows = rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS));
-        let cosine = |row| self.index.reconstruct(row).map(|vector| kernels::dot(query, &vector));
-        rows.filter_map(cosine).max_by(f32::total_cmp)
+        let mut mean = vec![0.0; self.index.dim()];
+        let mut nearest = f32::NEG_INFINITY;
+        for vector in rows.filter_map(|row| self.index.reconstruct(row)) {
+            nearest = nearest.max(kernels::dot(query, &vector));
+            mean.iter_mut().zip(&vector).for_each(|(sum, v)| *sum += v);
+        }
+        if nearest == f32::NEG_INFINITY {
+            return None;
+        }
+        let length = kernels::dot(&mean, &mean).sqrt();
+        let centroid = if length > f32::EPSILON { kernels::dot(query, &mean) / length } else { nearest };
+        Some((nearest + CENTROID * centroid) / (1.0 + CENTROID))
     }
 }
