@@ -53,6 +53,11 @@ impl<'a> ProductIndex<'a> {
         Err(OpenEngineError::Rows { kind, reason: "its rows are not in product order".to_owned() })
     }
 
+    /// Rows of all products.
+    pub fn len(&self) -> u32 {
+        self.rows.len()
+    }
+
     /// The rows of a product; empty if it has none.
     fn rows_of(&self, product: u32) -> Range<u32> {
         let first = |wanted: u32| {
