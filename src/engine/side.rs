@@ -42,9 +42,7 @@ impl<'a> Side<'a> {
         shared_space: bool,
     ) -> Self {
         let calibration = calibration.unwrap_or(UNCALIBRATED);
-        let own = images.map(|index| Rows { index, calibration: calibration.image });
-        let other = texts.filter(|_| shared_space).map(|index| Rows { index, calibration: calibration.text });
-        Self { vector, own, other }
+        Self::new(vector, (images, calibration.image), (texts.filter(|_| shared_space), calibration.text))
     }
 
     /// The words of a query.
@@ -56,10 +54,18 @@ impl<'a> Side<'a> {
         shared_space: bool,
     ) -> Self {
         let calibration = calibration.unwrap_or(UNCALIBRATED);
-        let own = texts.map(|index| Rows { index, calibration: calibration.text });
-        let other =
-            images.filter(|_| shared_space).map(|index| Rows { index, calibration: calibration.image });
-        Self { vector, own, other }
+        Self::new(vector, (texts, calibration.text), (images.filter(|_| shared_space), calibration.image))
+    }
+
+    fn new(
+        vector: &'a Embedding,
+        own: (Option<&'a ProductIndex<'a>>, Calibration),
+        other: (Option<&'a ProductIndex<'a>>, Calibration),
+    ) -> Self {
+        let rows = |(index, calibration): (Option<&'a ProductIndex<'a>>, _)| {
+            index.map(|index| Rows { index, calibration })
+        };
+        Self { vector, own: rows(own), other: rows(other) }
     }
 
     /// Products worth scoring, at least `depth` where there are so many.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::metrics::{Interval, average_precision, bootstrap_mean, hit_at, mar_at, mean, percentile};
 use crate::build::QueryRow;
-use crate::engine::{Engine, FindError, Match, QUERY_DECODE, Query};
+use crate::engine::{Engine, FindError, Match, QUERY_DECODE, Query, Timings};
 use crate::options::FindOptions;
 use crate::preprocess::{self, DecodeError};
 
@@ -112,16 +112,15 @@ pub fn evaluate(
     let options = FindOptions { top: DEPTH, ..options.clone() };
     let known = known_ids(engine)?;
     let mut results = Vec::with_capacity(queries.len());
-    let mut stages: Vec<(&'static str, f64)> = Vec::new();
+    let mut stages = Timings::default();
     engine.warm_up()?;
     for (at, query) in queries.iter().enumerate() {
         results.push(run_one(engine, at, query, images, &options, &known, &mut stages)?);
         progress(at + 1);
     }
-    for (_, ms) in &mut stages {
-        *ms /= queries.len().max(1) as f64;
-    }
-    Ok(summarise(queries, results, stages))
+    let count = queries.len().max(1) as f64;
+    let stage_ms = stages.stages().iter().map(|(stage, ms)| (*stage, ms / count)).collect();
+    Ok(summarise(queries, results, stage_ms))
 }
 
 fn known_ids(engine: &Engine) -> Result<HashSet<String>, FindError> {
@@ -137,7 +136,7 @@ fn run_one(
     images: &Path,
     options: &FindOptions,
     known: &HashSet<String>,
-    stages: &mut Vec<(&'static str, f64)>,
+    stages: &mut Timings,
 ) -> Result<QueryResult, FindError> {
     let relevant: HashSet<&str> = query.ids.iter().map(String::as_str).collect();
     let photo = match &query.image {
@@ -162,12 +161,7 @@ fn run_one(
     let start = Instant::now();
     let found = engine.find(&full, options)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
-    for &(stage, ms) in found.ms.stages() {
-        match stages.iter_mut().find(|(name, _)| *name == stage) {
-            Some((_, sum)) => *sum += ms,
-            None => stages.push((stage, ms)),
-        }
-    }
+    stages.extend(&found.ms);
     let is_right = |m: &Match| relevant.contains(m.record.id.as_str());
     let rank = found.matches.iter().position(is_right).map(|at| at + 1);
     let outcome = match rank {
