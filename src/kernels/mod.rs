@@ -7,6 +7,8 @@
 //! Floats from a file are read as little-endian bytes, which needs no alignment and no `unsafe`.
 
 pub mod f16;
+pub mod float;
+pub mod int8;
 pub mod reference;
 mod scalar;
 
@@ -26,6 +28,28 @@ pub enum Isa {
     Scalar,
     /// Slow and plain, for tests.
     Reference,
+    /// x86-64 with AVX2.
+    Avx2,
+    /// x86-64 with AVX2 and 256-bit VNNI.
+    AvxVnni,
+    /// x86-64 with AVX-512 and VNNI.
+    Avx512,
+    /// Any 64-bit ARM.
+    Neon,
+    /// 64-bit ARM with the 8-bit dot product (ARMv8.2 SDOT).
+    Dotprod,
+    /// 64-bit ARM with 8-bit matrix products (ARMv8.6 SMMLA, USDOT).
+    I8mm,
+}
+
+impl Isa {
+    /// What this CPU has of the paths of [`int8`], the fastest first; always ends with [`Isa::Scalar`].
+    pub fn available() -> &'static [Self] {
+        static FOUND: OnceLock<Vec<Isa>> = OnceLock::new();
+        const ALL: [Isa; 7] =
+            [Isa::Avx512, Isa::AvxVnni, Isa::Avx2, Isa::I8mm, Isa::Dotprod, Isa::Neon, Isa::Scalar];
+        FOUND.get_or_init(|| ALL.into_iter().filter(|&isa| int8::Int8::of(isa).is_some()).collect())
+    }
 }
 
 /// One implementation of every operation.
@@ -54,8 +78,8 @@ impl Kernels {
         match isa {
             // The one place that looks at the CPU.
             Isa::Auto => BEST.get_or_init(|| scalar::KERNELS),
-            Isa::Scalar => &scalar::KERNELS,
             Isa::Reference => &reference::KERNELS,
+            _ => &scalar::KERNELS,
         }
     }
 }

@@ -4,7 +4,10 @@
 //! `load_onnx` (feature `onnx`) reads an ONNX file through tract.
 
 #[cfg(feature = "onnx")]
+pub mod compile;
+#[cfg(feature = "onnx")]
 mod onnx;
+pub mod plan;
 mod tensor;
 
 pub use tensor::{Kind, Tensor, TensorError};

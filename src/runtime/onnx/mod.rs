@@ -11,6 +11,8 @@ use tract_onnx::prelude::*;
 use super::{Kind, Model, Port};
 use run::{Feed, TractModel};
 
+pub(super) use proto::check;
+
 /// What to fix when an ONNX file is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -143,7 +145,7 @@ pub enum LoadModelError {
 }
 
 /// Error chains with line breaks and graph dumps, as one line of bearable length.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((cut, _)) = line.char_indices().nth(300) {
         line.truncate(cut);

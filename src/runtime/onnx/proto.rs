@@ -11,13 +11,13 @@ use tract_onnx::prelude::{Datum, DatumType};
 use super::{LoadModelError, LoadOptions, one_line};
 
 /// A graph input that is not a weight, with the shape it will be run at; `None` is the shared free length.
-pub(super) struct Input {
+pub(in crate::runtime) struct Input {
     pub name: String,
     pub element: DatumType,
     pub shape: Vec<Option<usize>>,
 }
 
-pub(super) struct Checked {
+pub(in crate::runtime) struct Checked {
     pub inputs: Vec<Input>,
     pub outputs: Vec<String>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Checked {
 /// Most nodes a graph may have; the largest encoders in use have a few thousand.
 const MAX_NODES: usize = 50_000;
 
-pub(super) fn check(
+pub(in crate::runtime) fn check(
     proto: &mut ModelProto,
     onnx: &Onnx,
     options: &LoadOptions,

@@ -1,0 +1,284 @@
+//! Steps that move values or only change how they are looked at.
+
+use super::{Lowering, Value, axis_of, product};
+use crate::runtime::compile::CompileError;
+use crate::runtime::compile::graph::Node;
+use crate::runtime::plan::program::{Copy, Dequantize, Permute, Repeat, Size, Step};
+
+impl Lowering<'_> {
+    /// The value as floats.
+    pub(super) fn floats(&mut self, value: &Value) -> Value {
+        let Some(levels) = value.levels else { return value.clone() };
+        let mut out = value.clone();
+        out.levels = None;
+        out.buffer = self.buffer(crate::runtime::plan::program::Element::F32, value.len());
+        self.step(Step::Dequantize(Dequantize {
+            x: value.buffer,
+            y: out.buffer,
+            len: value.len(),
+            scale: levels.scale,
+            zero: levels.zero,
+        }));
+        out
+    }
+
+    /// Lays a picture out as ONNX has it.
+    pub(super) fn plain(&mut self, value: &mut Value) {
+        if value.picture {
+            self.relay(value, [2, 0, 1], false);
+        }
+    }
+
+    /// Lays `[channels, height, width]` out as a picture.
+    pub(super) fn picture(&mut self, node: &Node, value: &mut Value) -> Result<(), CompileError> {
+        if value.dims.len() != 3 {
+            return Err(node.refuse(format!("it takes a picture, not {} axes", value.dims.len() + 1)));
+        }
+        if !value.picture {
+            self.relay(value, [1, 2, 0], true);
+        }
+        Ok(())
+    }
+
+    fn relay(&mut self, value: &mut Value, perm: [u32; 3], picture: bool) {
+        let one = Size::of(1);
+        let dims = value.memory();
+        let flat = value.dims[0] == one || (value.dims[1] == one && value.dims[2] == one);
+        value.picture = picture;
+        if flat {
+            return; // One channel or one pixel lies the same either way.
+        }
+        let element = self.buffers[value.buffer as usize].element;
+        let y = self.buffer(element, value.len());
+        self.step(Step::Permute(Permute { x: value.buffer, y, dims, perm: perm.to_vec() }));
+        value.buffer = y;
+    }
+
+    pub(super) fn same(&mut self, node: &Node) -> Result<(), CompileError> {
+        let value = self.value(node, 0)?;
+        self.set(node, value);
+        Ok(())
+    }
+
+    pub(super) fn reshape(&mut self, node: &Node) -> Result<(), CompileError> {
+        let mut value = self.value(node, 0)?;
+        let dims = match node.op.as_str() {
+            "Flatten" => {
+                if node.int("axis", 1) != 1 {
+                    return Err(node.refuse("only axis 1 is flattened"));
+                }
+                vec![product(&value.dims).unwrap_or_default()]
+            }
+            "Reshape" => {
+                let wanted = self.constant(node, 1).and_then(|c| c.wholes());
+                let wanted = wanted.ok_or_else(|| node.refuse("its shape is computed while running"))?;
+                self.reshaped(node, &value, &wanted)?
+            }
+            op => {
+                let axes = match self.constant(node, 1).and_then(|c| c.wholes()) {
+                    Some(axes) => axes,
+                    None => node.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
+                };
+                squeezed(node, &value, &axes, op == "Squeeze")?
+            }
+        };
+        self.plain(&mut value);
+        value.dims = dims;
+        self.set(node, value);
+        Ok(())
+    }
+
+    fn reshaped(&self, node: &Node, value: &Value, wanted: &[i64]) -> Result<Vec<Size>, CompileError> {
+        let refuse = || node.refuse(format!("the shape {wanted:?} does not keep the batch axis or the length"));
+        let (batch, rest) = wanted.split_first().ok_or_else(refuse)?;
+        if ![0, 1, -1].contains(batch) || (*batch == -1 && rest.contains(&-1)) {
+            return Err(refuse());
+        }
+        let mut dims = Vec::new();
+        let mut open = None;
+        for (at, &side) in rest.iter().enumerate() {
+            dims.push(match side {
+                0 => *value.dims.get(at).ok_or_else(refuse)?,
+                -1 => {
+                    open = Some(at);
+                    Size::of(1)
+                }
+                side => Size::of(u32::try_from(side).map_err(|_| refuse())?),
+            });
+        }
+        let all = value.len();
+        if let Some(at) = open {
+            let known = product(&dims).filter(|k| k.per == 0 && k.fixed > 0).ok_or_else(refuse)?.fixed;
+            if all.fixed % known != 0 || all.per % known != 0 {
+                return Err(refuse());
+            }
+            dims[at] = Size { fixed: all.fixed / known, per: all.per / known };
+        }
+        if product(&dims) == Some(all) { Ok(dims) } else { Err(refuse()) }
+    }
+
+    pub(super) fn transpose(&mut self, node: &Node) -> Result<(), CompileError> {
+        let mut value = self.value(node, 0)?;
+        self.plain(&mut value);
+        let rank = value.dims.len();
+        let perm: Vec<i64> = match node.ints("perm") {
+            Some(perm) => perm.to_vec(),
+            None => (0..=rank as i64).rev().collect(),
+        };
+        let axes: Option<Vec<u32>> = perm.iter().skip(1).map(|&a| Some(axis_of(a, rank)? as u32)).collect();
+        let axes = axes.filter(|a| perm.first() == Some(&0) && a.len() == rank);
+        let axes = axes.ok_or_else(|| node.refuse("it moves the batch axis"))?;
+        let dims = axes.iter().map(|&a| value.dims[a as usize]).collect();
+        let out = self.fresh(dims, false, value.levels)?;
+        let step = Permute { x: value.buffer, y: out.buffer, dims: value.dims, perm: axes };
+        self.step(Step::Permute(step));
+        self.set(node, out);
+        Ok(())
+    }
+
+    pub(super) fn slice(&mut self, node: &Node) -> Result<(), CompileError> {
+        let value = self.value(node, 0)?;
+        let list = |input: usize| self.constant(node, input).and_then(|c| c.wholes());
+        let (Some(starts), Some(ends)) = (list(1), list(2)) else {
+            return Err(node.refuse("its bounds are computed while running"));
+        };
+        let axes = list(3).unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = list(4).unwrap_or_else(|| vec![1; starts.len()]);
+        let ([start], [end], [axis], [1]) = (&starts[..], &ends[..], &axes[..], &steps[..]) else {
+            return Err(node.refuse("only one axis is cut at a time, by steps of 1"));
+        };
+        let rank = value.dims.len();
+        let axis = axis_of(*axis, rank).ok_or_else(|| node.refuse("it cuts the batch axis"))?;
+        let side = value.dims[axis];
+        if side.per != 0 {
+            return Err(node.refuse("it cuts a free length"));
+        }
+        let bound = |v: i64| (if v < 0 { v + i64::from(side.fixed) } else { v }).clamp(0, side.fixed.into()) as u32;
+        let (start, end) = (bound(*start), bound(*end));
+        if end <= start {
+            return Err(node.refuse("it leaves nothing"));
+        }
+        let (outer, _, inner) = value.around(axis).ok_or_else(|| node.refuse("its shape is too large"))?;
+        let mut dims = value.dims.clone();
+        dims[axis] = Size::of(end - start);
+        let out = self.fresh(dims, value.picture, value.levels)?;
+        let by = |n: u32| product(&[Size::of(n), inner]).ok_or_else(|| node.refuse("its shape is too large"));
+        let step = Copy {
+            x: value.buffer,
+            y: out.buffer,
+            rows: outer,
+            width: by(end - start)?,
+            x_at: by(start)?,
+            x_step: by(side.fixed)?,
+            y_at: Size::of(0),
+            y_step: by(end - start)?,
+        };
+        self.step(Step::Copy(step));
+        self.set(node, out);
+        Ok(())
+    }
+
+    /// Values put side by side along an axis; all of one kind and layout.
+    pub(super) fn join(&mut self, node: &Node, parts: &[Value], axis: usize) -> Result<Value, CompileError> {
+        let refuse = || node.refuse("its parts do not fit together");
+        let mut side = Size::of(0);
+        for part in parts {
+            let fits = part.dims.len() == parts[0].dims.len()
+                && part.dims.iter().zip(&parts[0].dims).enumerate().all(|(at, (a, b))| at == axis || a == b);
+            let more = part.dims.get(axis).filter(|_| fits).ok_or_else(refuse)?;
+            side.fixed = side.fixed.checked_add(more.fixed).ok_or_else(refuse)?;
+            side.per = side.per.checked_add(more.per).ok_or_else(refuse)?;
+        }
+        let mut dims = parts[0].dims.clone();
+        dims[axis] = side;
+        let out = self.fresh(dims, parts[0].picture, parts[0].levels)?;
+        let (outer, _, inner) = out.around(axis).ok_or_else(refuse)?;
+        let y_step = product(&[side, inner]).ok_or_else(refuse)?;
+        let mut at = Size::of(0);
+        for part in parts {
+            let width = product(&[part.dims[axis], inner]).ok_or_else(refuse)?;
+            let step = Copy {
+                x: part.buffer,
+                y: out.buffer,
+                rows: outer,
+                width,
+                x_at: Size::of(0),
+                x_step: width,
+                y_at: at,
+                y_step,
+            };
+            self.step(Step::Copy(step));
+            at = Size { fixed: at.fixed + width.fixed, per: at.per + width.per };
+        }
+        Ok(out)
+    }
+
+    pub(super) fn resize(&mut self, node: &Node) -> Result<(), CompileError> {
+        let mut value = self.value(node, 0)?;
+        self.picture(node, &mut value)?;
+        let refuse = |why: &str| node.refuse(why.to_owned());
+        let Some([channels, height, width]) = value.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
+            return Err(refuse("it takes a picture of fixed size"));
+        };
+        let factors = if let Some(sizes) = self.constant(node, 3).and_then(|c| c.wholes()) {
+            let [_, c, h, w] = sizes[..] else { return Err(refuse("it resizes other axes than height and width")) };
+            [c as f32 / channels as f32, h as f32 / height as f32, w as f32 / width as f32]
+        } else {
+            let scales = self.constant(node, if node.op == "Upsample" { 1 } else { 2 });
+            match scales.and_then(|c| c.floats()) {
+                Some(&[n, c, h, w]) if n == 1.0 => [c, h, w],
+                _ => return Err(refuse("its factors are computed while running")),
+            }
+        };
+        let whole = |f: f32| (f >= 1.0 && f <= 64.0 && f.fract() == 0.0).then_some(f as u32);
+        let (Some(1), Some(down), Some(right)) = (whole(factors[0]), whole(factors[1]), whole(factors[2])) else {
+            return Err(refuse("only whole factors are supported"));
+        };
+        let place = node.text("coordinate_transformation_mode", "half_pixel");
+        let rounding = node.text("nearest_mode", "round_prefer_floor");
+        let two = down <= 2 && right <= 2;
+        let known = node.text("mode", "nearest") == "nearest"
+            && (place == "asymmetric" && rounding == "floor"
+                || node.op == "Upsample"
+                || two && place.ends_with("half_pixel") && rounding == "round_prefer_floor");
+        if !known {
+            return Err(refuse("only the nearest pixel (asymmetric, floor) is supported"));
+        }
+        let dims = vec![value.dims[0], Size::of(height as u32 * down), Size::of(width as u32 * right)];
+        let out = self.fresh(dims, true, value.levels)?;
+        let (height, width, channels) = (height as u32, width as u32, channels as u32);
+        let step = Repeat { x: value.buffer, y: out.buffer, height, width, channels, down, right };
+        self.step(Step::Repeat(step));
+        self.set(node, out);
+        Ok(())
+    }
+}
+
+fn squeezed(node: &Node, value: &Value, axes: &[i64], drop: bool) -> Result<Vec<Size>, CompileError> {
+    let rank = value.dims.len();
+    let refuse = || node.refuse(format!("the axes {axes:?} are the batch axis or not there"));
+    let mut dims = value.dims.clone();
+    if drop {
+        let mut gone: Vec<usize> =
+            axes.iter().map(|&a| axis_of(a, rank)).collect::<Option<_>>().ok_or_else(refuse)?;
+        gone.sort_unstable();
+        if gone.is_empty() || gone.iter().any(|&a| dims[a] != Size::of(1)) {
+            return Err(refuse());
+        }
+        for axis in gone.into_iter().rev() {
+            dims.remove(axis);
+        }
+    } else {
+        let all = rank + axes.len();
+        let mut new: Vec<usize> =
+            axes.iter().map(|&a| axis_of(a, all)).collect::<Option<_>>().ok_or_else(refuse)?;
+        new.sort_unstable();
+        for axis in new {
+            if axis > dims.len() {
+                return Err(refuse());
+            }
+            dims.insert(axis, Size::of(1));
+        }
+    }
+    Ok(dims)
+}

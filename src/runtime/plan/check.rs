@@ -1,0 +1,288 @@
+//! Proof on opening that no step can leave its slots or weights, whatever a hostile file says.
+
+use super::program::{Element, Packed, Program, Range, Size, Spread, Step, Window};
+use super::{Limits, OpenPlanError};
+use crate::kernels::int8::{COLUMNS, CHANNELS, MAX_TAPS, packed_depthwise_len, packed_matrix_len};
+
+/// Largest side, channel count or stride of a window. Products of four of them fit into u64 with room.
+const MAX_SIDE: u32 = 1 << 15;
+/// Longest sum of products: 255 · 128 · this stays inside i32 with room for a bias.
+const MAX_INPUTS: u64 = 60_000;
+/// Longest free length.
+const MAX_LENGTH: u32 = 1 << 12;
+/// Steps times lengths that are gone through.
+const MAX_CHECKS: u64 = 1 << 23;
+/// Axes of a [`Permute`](super::program::Permute).
+pub(super) const MAX_AXES: usize = 6;
+
+/// What a step touches at one length.
+struct Touch<'a> {
+    program: &'a Program,
+    weights: usize,
+    length: u32,
+    /// Values written and multiplied, a measure of time.
+    work: u64,
+}
+
+type Checked = Result<(), String>;
+
+/// Checks everything; gives the bytes that slots take at the greatest length.
+pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Result<u64, OpenPlanError> {
+    let p = program;
+    let lengths = 1..=p.max_length.max(1);
+    if p.max_length > MAX_LENGTH || p.steps.len() as u64 * u64::from(*lengths.end()) > MAX_CHECKS {
+        return Err(OpenPlanError::TooLarge { what: "program" });
+    }
+    let broken = |what: String| OpenPlanError::broken(what);
+    let mut bytes = 0u64;
+    for (at, slot) in p.slots.iter().enumerate() {
+        let unit = if slot.element == Element::U8 { 1 } else { 4 };
+        let len = slot.size.at(*lengths.end()).saturating_mul(unit);
+        bytes = bytes.saturating_add(len);
+        let constant = slot.constant.len != 0;
+        if constant && (u64::from(slot.constant.len) != len || slot.size.per != 0) {
+            return Err(broken(format!("the constant slot {at} is not as long as its values")));
+        }
+        inside(slot.constant, weights).map_err(broken)?;
+    }
+    if bytes > limits.memory {
+        return Err(OpenPlanError::Memory { needed: bytes, allowed: limits.memory });
+    }
+    for length in lengths.clone() {
+        let mut touch = Touch { program: p, weights, length, work: 0 };
+        for (at, step) in p.steps.iter().enumerate() {
+            touch.step(step).map_err(|why| broken(format!("step {at} ({}): {why}", step.name())))?;
+        }
+        if touch.work > limits.work {
+            return Err(OpenPlanError::Work { needed: touch.work, allowed: limits.work });
+        }
+        for (ports, write) in [(&p.inputs, true), (&p.outputs, false)] {
+            for port in ports {
+                let kind = if port.whole { Element::I32 } else { Element::F32 };
+                let len = port.dims.iter().try_fold(1u64, |n, d| n.checked_mul(d.at(length)));
+                len.ok_or_else(|| "it is too large".into())
+                    .and_then(|len| touch.slot(port.slot, kind, len, write))
+                    .map_err(|why| broken(format!("port `{}`: {why}", port.name)))?;
+            }
+        }
+    }
+    if p.inputs.is_empty() || p.outputs.is_empty() {
+        return Err(broken("it has no input or no output".into()));
+    }
+    let free = p.inputs.iter().flat_map(|i| &i.dims).any(|d| d.per != 0);
+    if free != (p.max_length > 0) {
+        return Err(broken("the free length is not one of an input".into()));
+    }
+    Ok(bytes)
+}
+
+fn inside(range: Range, weights: usize) -> Checked {
+    let end = range.offset as usize + range.len as usize;
+    if end <= weights && (range.offset as usize).is_multiple_of(super::file::ALIGN) {
+        Ok(())
+    } else {
+        Err("it reads beyond the weights".into())
+    }
+}
+
+impl Touch<'_> {
+    fn at(&self, size: Size) -> u64 {
+        size.at(self.length)
+    }
+
+    fn slot(&self, slot: u32, element: Element, len: u64, write: bool) -> Checked {
+        let slot = self.program.slots.get(slot as usize).ok_or("it names a slot that is not there")?;
+        if slot.element != element {
+            return Err(format!("it takes a slot of {:?} for {element:?}", slot.element));
+        }
+        if len == 0 || len > self.at(slot.size) {
+            return Err(format!("{len} values do not fit its slot of {}", self.at(slot.size)));
+        }
+        if write && slot.constant.len != 0 {
+            return Err("it writes to a constant".into());
+        }
+        Ok(())
+    }
+
+    /// Inputs `xs` and output `y`, which must be another slot.
+    fn io(&mut self, xs: &[(u32, Element, u64)], y: (u32, Element, u64)) -> Checked {
+        for &(slot, element, len) in xs {
+            self.slot(slot, element, len, false)?;
+            if slot == y.0 {
+                return Err("it writes where it reads".into());
+            }
+        }
+        self.work = self.work.saturating_add(y.2);
+        self.slot(y.0, y.1, y.2, true)
+    }
+
+    fn bytes(&self, range: Range, len: u64) -> Checked {
+        if u64::from(range.len) != len {
+            return Err(format!("weights of {} bytes where {len} are needed", range.len));
+        }
+        inside(range, self.weights)
+    }
+
+    fn packed(&self, packed: &Packed, weights: usize, numbers: u64) -> Checked {
+        self.bytes(packed.weights, weights as u64)?;
+        [packed.bias, packed.sums, packed.scale].into_iter().try_for_each(|r| self.bytes(r, numbers * 4))
+    }
+
+    /// Values of the picture read and of the output's pixels.
+    fn window(&self, w: &Window) -> Result<(u64, u64), String> {
+        let sides = [
+            w.height, w.width, w.channels, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.dilation_h,
+            w.dilation_w, w.out_height, w.out_width,
+        ];
+        if sides.iter().any(|&s| s == 0 || s > MAX_SIDE) || w.pad_top > MAX_SIDE || w.pad_left > MAX_SIDE {
+            return Err("a side of its window is 0 or too large".into());
+        }
+        let pixels = u64::from(w.out_height) * u64::from(w.out_width);
+        Ok((u64::from(w.height) * u64::from(w.width) * u64::from(w.channels), pixels))
+    }
+
+    fn step(&mut self, step: &Step) -> Checked {
+        use Element::{F32, U8};
+        match step {
+            Step::QuantizeInput(s) => {
+                let len = u64::from(s.pixels) * u64::from(s.channels);
+                positive(s.scale)?;
+                self.io(&[(s.x, F32, len)], (s.y, U8, len))
+            }
+            Step::Conv(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let w = &s.window;
+                let k = u64::from(w.kernel_h) * u64::from(w.kernel_w) * u64::from(w.channels);
+                self.matrix(k, s.out_channels, &s.packed)?;
+                self.work = self.work.saturating_add(pixels * k * u64::from(s.out_channels));
+                let y = if s.to.is_some() { U8 } else { F32 };
+                self.io(&[(s.x, U8, x)], (s.y, y, pixels * u64::from(s.out_channels)))
+            }
+            Step::Linear(s) => {
+                let (rows, k, n) = (self.at(s.rows), u64::from(s.k), u64::from(s.n));
+                self.matrix(k, s.n, &s.packed)?;
+                if rows > u64::from(u32::MAX) {
+                    return Err("it has too many rows".into());
+                }
+                self.work = self.work.saturating_add(rows.saturating_mul(k * n));
+                let y = if s.to.is_some() { U8 } else { F32 };
+                self.io(&[(s.x, U8, rows * k)], (s.y, y, rows * n))
+            }
+            Step::Depthwise(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let w = &s.window;
+                let taps = w.kernel_h as usize * w.kernel_w as usize;
+                if taps > MAX_TAPS || w.dilation_h != 1 || w.dilation_w != 1 {
+                    return Err(format!("a filter of {taps} taps or with gaps"));
+                }
+                let channels = w.channels as usize;
+                let numbers = channels.next_multiple_of(CHANNELS) as u64;
+                self.packed(&s.packed, packed_depthwise_len(taps, channels), numbers)?;
+                let y = pixels * u64::from(w.channels);
+                self.work = self.work.saturating_add(y * taps as u64);
+                self.io(&[(s.x, U8, x)], (s.y, U8, y))
+            }
+            Step::AddU8(s) => {
+                let len = self.at(s.len);
+                [s.ma, s.mb, s.c].into_iter().try_for_each(finite)?;
+                self.io(&[(s.a, U8, len), (s.b, U8, len)], (s.y, U8, len))
+            }
+            Step::Lookup(s) => {
+                self.bytes(s.table, 256)?;
+                let len = self.at(s.len);
+                self.io(&[(s.x, U8, len)], (s.y, U8, len))
+            }
+            Step::MeanU8(s) => {
+                finite(s.scale)?;
+                if s.pixels == 0 || s.pixels > 1 << 22 {
+                    return Err("a mean over 0 or too many pixels".into());
+                }
+                let channels = u64::from(s.channels);
+                self.io(&[(s.x, U8, u64::from(s.pixels) * channels)], (s.y, F32, channels))
+            }
+            Step::Dequantize(s) => {
+                finite(s.scale)?;
+                let len = self.at(s.len);
+                self.io(&[(s.x, U8, len)], (s.y, F32, len))
+            }
+            Step::Quantize(s) => {
+                positive(s.scale)?;
+                let len = self.at(s.len);
+                self.io(&[(s.x, F32, len)], (s.y, U8, len))
+            }
+            Step::Unary(s) => {
+                let len = self.at(s.len);
+                self.io(&[(s.x, F32, len)], (s.y, F32, len))
+            }
+            Step::Binary(s) => {
+                let (outer, inner) = (self.at(s.outer), self.at(s.inner));
+                let len = outer.checked_mul(inner).ok_or("it is too large")?;
+                let b = match s.spread {
+                    Spread::Same => len,
+                    Spread::Row => inner,
+                    Spread::Column => outer,
+                    Spread::Single => 1,
+                };
+                self.io(&[(s.a, F32, len), (s.b, F32, b)], (s.y, F32, len))
+            }
+            Step::Reduce(s) => {
+                let out = self.at(s.outer).checked_mul(self.at(s.inner)).ok_or("it is too large")?;
+                let len = out.checked_mul(self.at(s.middle)).ok_or("it is too large")?;
+                self.work = self.work.saturating_add(len);
+                self.io(&[(s.x, F32, len)], (s.y, F32, out))
+            }
+            Step::Copy(s) => {
+                let (rows, width) = (self.at(s.rows), self.at(s.width));
+                let end = |at: Size, step: Size| {
+                    let last = rows.checked_sub(1)?.checked_mul(self.at(step))?;
+                    last.checked_add(self.at(at))?.checked_add(width)
+                };
+                let x = end(s.x_at, s.x_step).ok_or("it copies nothing or too much")?;
+                let y = end(s.y_at, s.y_step).ok_or("it copies nothing or too much")?;
+                let kind = self.program.slots.get(s.x as usize).map_or(F32, |slot| slot.element);
+                self.work = self.work.saturating_add(rows.saturating_mul(width));
+                self.io(&[(s.x, kind, x)], (s.y, kind, y))
+            }
+            Step::Permute(s) => {
+                let len = s.dims.iter().try_fold(1u64, |n, d| n.checked_mul(self.at(*d))).ok_or("it is too large")?;
+                let mut seen = [false; MAX_AXES];
+                for &axis in &s.perm {
+                    match seen.get_mut(axis as usize) {
+                        Some(seen) if (axis as usize) < s.dims.len() && !*seen => *seen = true,
+                        _ => return Err("its axes are no permutation".into()),
+                    }
+                }
+                if s.perm.len() != s.dims.len() || s.dims.is_empty() {
+                    return Err("its axes are no permutation".into());
+                }
+                let kind = self.program.slots.get(s.x as usize).map_or(F32, |slot| slot.element);
+                self.io(&[(s.x, kind, len)], (s.y, kind, len))
+            }
+            Step::Repeat(s) => {
+                let sides = [s.height, s.width, s.channels, s.down, s.right];
+                if sides.iter().any(|&side| side == 0 || side > MAX_SIDE) || s.down > 64 || s.right > 64 {
+                    return Err("a side is 0 or too large".into());
+                }
+                let x = u64::from(s.height) * u64::from(s.width) * u64::from(s.channels);
+                let kind = self.program.slots.get(s.x as usize).map_or(F32, |slot| slot.element);
+                self.io(&[(s.x, kind, x)], (s.y, kind, x * u64::from(s.down) * u64::from(s.right)))
+            }
+        }
+    }
+
+    fn matrix(&self, k: u64, n: u32, packed: &Packed) -> Checked {
+        if k == 0 || k > MAX_INPUTS || n == 0 || n > MAX_SIDE * 4 {
+            return Err(format!("a matrix of {k} by {n}"));
+        }
+        let n = n as usize;
+        self.packed(packed, packed_matrix_len(k as usize, n), n.next_multiple_of(COLUMNS) as u64)
+    }
+}
+
+fn finite(value: f32) -> Checked {
+    if value.is_finite() { Ok(()) } else { Err("a factor is not finite".into()) }
+}
+
+fn positive(value: f32) -> Checked {
+    if value.is_finite() && value > 0.0 { Ok(()) } else { Err("a scale is not above 0".into()) }
+}
