@@ -57,7 +57,8 @@ impl Finish for ToU8 {
         unsafe {
             let scale = _mm512_loadu_ps(matrix.scale.as_ptr().add(column));
             let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale);
-            let value = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(self.low)), _mm512_set1_ps(self.high));
+            let value =
+                _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(self.low)), _mm512_set1_ps(self.high));
             let value = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(self.zero));
             let bytes = _mm512_cvtepi32_epi8(value);
             let to = self.out.add(row * matrix.n + column);
@@ -82,7 +83,10 @@ impl Finish for ToF32<'_> {
     unsafe fn store(&self, sums: __m512i, matrix: &Matrix, row: usize, column: usize, mask: __mmask16) {
         // SAFETY: the caller's.
         unsafe {
-            let range = self.ranges.map_or(RowQuant { zero: 0, scale: 1.0 }, |r| *r.get_unchecked(row));
+            let range = match self.ranges {
+                Some(ranges) => *ranges.get_unchecked(row),
+                None => RowQuant { zero: 0, scale: 1.0 },
+            };
             let weights = _mm512_loadu_si512(matrix.sums.as_ptr().add(column).cast());
             let away = _mm512_mullo_epi32(_mm512_set1_epi32(i32::from(range.zero)), weights);
             let value = _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, away));
@@ -280,8 +284,7 @@ unsafe fn pixel<const KH: usize, const KW: usize>(
                 if t < taps { _mm512_loadu_si512(tap(t).add(at).cast()) } else { _mm512_setzero_si512() }
             };
             let bias = d.bias.as_ptr().add(at);
-            let mut sums: [__m512i; 4] =
-                std::array::from_fn(|v| _mm512_loadu_si512(bias.add(v * 16).cast()));
+            let mut sums: [__m512i; 4] = std::array::from_fn(|v| _mm512_loadu_si512(bias.add(v * 16).cast()));
             let weights = d.weights.as_ptr().add(at * groups * INPUTS);
             for group in 0..groups {
                 let t = group * INPUTS;

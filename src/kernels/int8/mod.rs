@@ -14,11 +14,16 @@
 //! `64·block + 16·l + 4·v + j`: the order in which two byte and word interleaves of four 64-byte rows leave them, on
 //! 16, 32 and 64 byte registers alike. [`depthwise_order`] gives the order of per-channel numbers.
 
-mod pack;
-pub mod reference;
-
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avxvnni;
+mod pack;
+pub mod reference;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod window;
 
 use super::Isa;
 
@@ -57,7 +62,7 @@ pub struct Matrix<'a> {
     pub weights: &'a [u8],
     /// First value of each column's sum.
     pub bias: &'a [i32],
-    /// Sum of each column's weights.
+    /// Sum of each column's weights: paths without a product of u8 and s8 use it too.
     pub sums: &'a [i32],
     /// Factor of each column's sum.
     pub scale: &'a [f32],
@@ -108,7 +113,7 @@ pub struct Depthwise<'a> {
     pub weights: &'a [u8],
     /// First value of each channel's sum, in [`depthwise_order`].
     pub bias: &'a [i32],
-    /// Sum of each channel's weights, in [`depthwise_order`].
+    /// Sum of each channel's weights, in [`depthwise_order`]: paths without a product of u8 and s8 use it.
     pub sums: &'a [i32],
     /// Factor of each channel's sum, in [`depthwise_order`].
     pub scale: &'a [f32],
@@ -129,13 +134,16 @@ pub struct Add {
     pub quant: Quant,
 }
 
+/// Arguments as those of [`Int8::matrix_f32`].
+type MatrixF32 = fn(&Rows, &Matrix, Option<&[RowQuant]>, &[f32], &mut [f32]);
+
 /// One implementation of every operation.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8 {
     /// Which.
     pub isa: Isa,
     pub(super) matrix_u8: fn(&Rows, &Matrix, Quant, &mut [u8]),
-    pub(super) matrix_f32: fn(&Rows, &Matrix, Option<&[RowQuant]>, &[f32], &mut [f32]),
+    pub(super) matrix_f32: MatrixF32,
     pub(super) depthwise: fn(&Depthwise, usize, &mut [u8]),
     pub(super) add: fn(&[u8], &[u8], &Add, &mut [u8]),
 }
@@ -148,6 +156,10 @@ impl Int8 {
             Isa::Scalar | Isa::Reference => Some(&reference::INT8),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => avx512::available().then_some(&avx512::INT8),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => avxvnni::available().then_some(&avxvnni::INT8),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::available().then_some(&avx2::INT8),
             #[allow(unreachable_patterns)]
             _ => None,
         }
