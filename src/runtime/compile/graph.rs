@@ -121,6 +121,8 @@ pub(super) struct Graph {
     pub outputs: Vec<String>,
     /// Nodes that read a value, by number; outputs of the graph count as one more reader.
     readers: HashMap<String, Vec<usize>>,
+    /// The node that makes a value.
+    makers: HashMap<String, usize>,
 }
 
 impl Graph {
@@ -145,11 +147,22 @@ impl Graph {
         }
         graph.outputs = proto.output.iter().map(|o| o.name.clone()).collect();
         for (at, node) in graph.nodes.iter().enumerate() {
+            graph.makers.extend(node.outputs.iter().map(|o| (o.clone(), at)));
             for input in node.inputs.iter().filter(|i| !i.is_empty()) {
                 graph.readers.entry(input.clone()).or_default().push(at);
             }
         }
         Ok(graph)
+    }
+
+    /// Every node that reads a value, once for each place.
+    pub fn readers(&self, value: &str) -> Vec<&Node> {
+        self.readers.get(value).map_or(vec![], |at| at.iter().map(|&at| &self.nodes[at]).collect())
+    }
+
+    /// The node that makes a value, if one does.
+    pub fn maker(&self, value: &str) -> Option<&Node> {
+        self.makers.get(value).map(|&at| &self.nodes[at])
     }
 
     /// The only node that reads a value, if there is just one and it is no output.

@@ -100,5 +100,15 @@ pub(super) fn slots_of(step: &mut Step, mut f: impl FnMut(&mut u32)) {
         Step::Copy(s) => each!(s: x, y),
         Step::Permute(s) => each!(s: x, y),
         Step::Repeat(s) => each!(s: x, y),
+        Step::LinearF32(s) => each!(s: x, y),
+        Step::QuantizeRows(s) => each!(s: x, y, ranges),
+        Step::LinearRows(s) => each!(s: x, ranges, y),
+        Step::LayerNorm(s) => each!(s: x, y),
+        Step::Attention(s) => {
+            each!(s: q, k, v, y);
+            s.mask.iter_mut().for_each(f);
+        }
+        Step::Embed(s) => each!(s: ids, y),
+        Step::ToFloat(s) => each!(s: x, y),
     }
 }

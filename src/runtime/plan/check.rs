@@ -142,7 +142,7 @@ impl Touch<'_> {
     }
 
     fn step(&mut self, step: &Step) -> Checked {
-        use Element::{F32, U8};
+        use Element::{F32, I32, U8};
         match step {
             Step::QuantizeInput(s) => {
                 let len = u64::from(s.pixels) * u64::from(s.channels);
@@ -267,6 +267,65 @@ impl Touch<'_> {
                 let kind = self.program.slots.get(s.x as usize).map_or(F32, |slot| slot.element);
                 self.io(&[(s.x, kind, x)], (s.y, kind, x * u64::from(s.down) * u64::from(s.right)))
             }
+            Step::LinearF32(s) => {
+                let (rows, k, n) = (self.at(s.rows), u64::from(s.k), u64::from(s.n));
+                let padded = n.next_multiple_of(COLUMNS as u64);
+                shape(k, n, rows)?;
+                self.bytes(s.weights, k * padded * 4)?;
+                self.bytes(s.bias, padded * 4)?;
+                self.work = self.work.saturating_add(rows.saturating_mul(k * n));
+                self.io(&[(s.x, F32, rows * k)], (s.y, F32, rows * n))
+            }
+            Step::QuantizeRows(s) => {
+                let (rows, width) = (self.at(s.rows), u64::from(s.width));
+                shape(width, 1, rows)?;
+                self.io(&[(s.x, F32, rows * width)], (s.ranges, F32, rows * 2))?;
+                self.io(&[(s.x, F32, rows * width)], (s.y, U8, rows * width))
+            }
+            Step::LinearRows(s) => {
+                let (rows, k, n) = (self.at(s.rows), u64::from(s.k), u64::from(s.n));
+                shape(k, n, rows)?;
+                self.matrix(k, s.n, &s.packed)?;
+                self.bytes(s.offset, n.next_multiple_of(COLUMNS as u64) * 4)?;
+                self.work = self.work.saturating_add(rows.saturating_mul(k * n));
+                self.io(&[(s.x, U8, rows * k), (s.ranges, F32, rows * 2)], (s.y, F32, rows * n))
+            }
+            Step::LayerNorm(s) => {
+                let (rows, width) = (self.at(s.rows), u64::from(s.width));
+                shape(width, 1, rows)?;
+                finite(s.epsilon)?;
+                [s.gain, s.shift].into_iter().try_for_each(|r| self.bytes(r, width * 4))?;
+                self.io(&[(s.x, F32, rows * width)], (s.y, F32, rows * width))
+            }
+            Step::Attention(s) => {
+                let (rows, keys) = (self.at(s.rows), self.at(s.keys));
+                shape(u64::from(s.heads), u64::from(s.width), rows.max(keys))?;
+                let row = u64::from(s.heads) * u64::from(s.width);
+                finite(s.scale)?;
+                self.work = self.work.saturating_add(rows.saturating_mul(keys).saturating_mul(2 * row));
+                let mut reads = vec![(s.q, F32, rows * row), (s.k, F32, keys * row), (s.v, F32, keys * row)];
+                reads.extend(s.mask.map(|mask| (mask, F32, keys)));
+                self.io(&reads, (s.y, F32, rows * row))
+            }
+            Step::Embed(s) => {
+                let (count, words, width) = (self.at(s.count), u64::from(s.words), u64::from(s.width));
+                shape(width, 1, count)?;
+                if words == 0 || words > 1 << 24 {
+                    return Err(format!("a table of {words} rows"));
+                }
+                match s.scale {
+                    Some(scale) => {
+                        self.bytes(s.table, words * width)?;
+                        self.bytes(scale, words * 4)?;
+                    }
+                    None => self.bytes(s.table, words * width * 4)?,
+                }
+                self.io(&[(s.ids, I32, count)], (s.y, F32, count * width))
+            }
+            Step::ToFloat(s) => {
+                let len = self.at(s.len);
+                self.io(&[(s.x, I32, len)], (s.y, F32, len))
+            }
         }
     }
 
@@ -277,6 +336,15 @@ impl Touch<'_> {
         let n = n as usize;
         self.packed(packed, packed_matrix_len(k as usize, n), n.next_multiple_of(COLUMNS) as u64)
     }
+}
+
+/// Sides of a product, small enough that no product of three overflows.
+fn shape(k: u64, n: u64, rows: u64) -> Checked {
+    const MAX: u64 = 1 << 20;
+    if k == 0 || n == 0 || k > MAX || n > MAX || rows > MAX {
+        return Err(format!("{rows} rows of {k} by {n}"));
+    }
+    Ok(())
 }
 
 fn finite(value: f32) -> Checked {

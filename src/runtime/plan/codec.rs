@@ -2,8 +2,9 @@
 
 use super::OpenPlanError;
 use super::program::{
-    AddU8, Binary, BinaryOp, Conv, Copy, Depthwise, Dequantize, Element, Linear, Lookup, MeanU8, Permute, Port,
-    Program, Quantize, QuantizeInput, Range, Reduce, ReduceOp, Repeat, Size, Slot, Spread, Step, Unary, UnaryOp,
+    AddU8, Attention, Binary, BinaryOp, Conv, Copy, Depthwise, Dequantize, Element, Embed, LayerNorm, Linear,
+    LinearF32, LinearRows, Lookup, MeanU8, Permute, Port, Program, Quantize, QuantizeInput, QuantizeRows, Range,
+    Reduce, ReduceOp, Repeat, Size, Slot, Spread, Step, ToFloat, Unary, UnaryOp,
 };
 
 /// A struct whose fields are written and read in their order.
@@ -223,6 +224,13 @@ steps! {
     Copy = 13,
     Permute = 14,
     Repeat = 15,
+    LinearF32 = 16,
+    QuantizeRows = 17,
+    LinearRows = 18,
+    LayerNorm = 19,
+    Attention = 20,
+    Embed = 21,
+    ToFloat = 22,
 }
 
 impl Word for Program {

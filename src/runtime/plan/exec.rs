@@ -8,15 +8,20 @@ use super::program::{
     ReduceOp, Repeat, Size, Slot, Spread, Step, UnaryOp, Window,
 };
 use super::{OpenPlanError, StepTime};
-use crate::kernels::float;
-use crate::kernels::int8::{self, INPUTS, Int8, Matrix, Quant, Rows, SLACK};
+use crate::kernels::float::{self, RowLevels, math};
+use crate::kernels::int8::{self, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, SLACK};
 use crate::runtime::{self, RunError, Tensor};
 
-/// Per-column numbers of a layer, read once from the file.
+/// Numbers of a layer, read once from the file: aligned and known to be finite.
+#[derive(Default)]
 pub(super) struct Numbers {
     bias: Vec<i32>,
     sums: Vec<i32>,
     scale: Vec<f32>,
+    /// Matrix, offsets or gains of float layers.
+    first: Vec<f32>,
+    /// Their bias or shift.
+    second: Vec<f32>,
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
@@ -27,11 +32,16 @@ fn slice(weights: &[u8], range: Range) -> &[u8] {
     &weights[range.offset as usize..][..range.len as usize]
 }
 
-fn packed_of(step: &Step) -> Option<&Packed> {
+/// Quantised and float numbers of a step.
+fn numbers_of(step: &Step) -> Option<(Option<&Packed>, Range, Range)> {
+    let none = Range::default();
     match step {
-        Step::Conv(s) => Some(&s.packed),
-        Step::Linear(s) => Some(&s.packed),
-        Step::Depthwise(s) => Some(&s.packed),
+        Step::Conv(s) => Some((Some(&s.packed), none, none)),
+        Step::Linear(s) => Some((Some(&s.packed), none, none)),
+        Step::Depthwise(s) => Some((Some(&s.packed), none, none)),
+        Step::LinearRows(s) => Some((Some(&s.packed), s.offset, none)),
+        Step::LinearF32(s) => Some((None, s.weights, s.bias)),
+        Step::LayerNorm(s) => Some((None, s.gain, s.shift)),
         _ => None,
     }
 }
@@ -49,11 +59,17 @@ pub(super) fn numbers(program: &Program, weights: &[u8]) -> Result<Vec<Option<Nu
     for slot in program.slots.iter().filter(|s| s.element == Element::F32) {
         finite(slot.constant)?;
     }
-    let read = |packed: &Packed| {
+    let read = |(packed, first, second): (Option<&Packed>, Range, Range)| {
         let whole = |range| words(slice(weights, range)).map(i32::from_le_bytes).collect();
-        Ok(Numbers { bias: whole(packed.bias), sums: whole(packed.sums), scale: finite(packed.scale)? })
+        let (first, second) = (finite(first)?, finite(second)?);
+        Ok(match packed {
+            Some(p) => {
+                Numbers { bias: whole(p.bias), sums: whole(p.sums), scale: finite(p.scale)?, first, second }
+            }
+            None => Numbers { first, second, ..Numbers::default() },
+        })
     };
-    program.steps.iter().map(|step| packed_of(step).map(read).transpose()).collect()
+    program.steps.iter().map(|step| numbers_of(step).map(read).transpose()).collect()
 }
 
 /// Values of a slot.
@@ -68,6 +84,10 @@ pub(super) struct State {
     slots: Vec<Values>,
     /// Rows of windows, or a row outside the picture.
     scratch: Vec<u8>,
+    /// Ranges of the rows at hand.
+    ranges: Vec<RowQuant>,
+    /// Scores of one query.
+    scores: Vec<f32>,
 }
 
 /// Bytes of gathered windows that are multiplied at once.
@@ -92,7 +112,22 @@ impl State {
             }
         };
         let scratch = program.steps.iter().map(scratch).max().unwrap_or(0);
-        Self { slots: program.slots.iter().map(make).collect(), scratch: vec![0; scratch] }
+        let most = |f: fn(&Step) -> Option<Size>| {
+            let sizes = program.steps.iter().filter_map(f);
+            sizes.map(|size| size.at(program.max_length.max(1)) as usize).max().unwrap_or(0)
+        };
+        let rows = most(|step| match step {
+            Step::LinearRows(s) => Some(s.rows),
+            Step::QuantizeRows(s) => Some(s.rows),
+            _ => None,
+        });
+        let keys = most(|step| if let Step::Attention(s) = step { Some(s.keys) } else { None });
+        Self {
+            slots: program.slots.iter().map(make).collect(),
+            scratch: vec![0; scratch],
+            ranges: vec![RowQuant { zero: 0, scale: 1.0 }; rows],
+            scores: vec![0.0; keys],
+        }
     }
 
     /// Puts one item of every input where the program wants it.
@@ -134,6 +169,13 @@ impl State {
     fn u8(&self, slot: u32) -> &[u8] {
         match &self.slots[slot as usize] {
             Values::U8(values) => values,
+            _ => unreachable!("kinds were compared in `check`"),
+        }
+    }
+
+    fn i32(&self, slot: u32) -> &[i32] {
+        match &self.slots[slot as usize] {
+            Values::I32(values) => values,
             _ => unreachable!("kinds were compared in `check`"),
         }
     }
@@ -336,7 +378,100 @@ impl Run<'_> {
                 self.any(state, s.x, s.y, |x, y| self.permute(s, x, y), |x, y| self.permute(s, x, y));
             }
             (Step::Repeat(s), _) => self.any(state, s.x, s.y, |x, y| repeat(s, x, y), |x, y| repeat(s, x, y)),
-            (Step::Conv(_) | Step::Linear(_) | Step::Depthwise(_), None) => {
+            (Step::LinearF32(s), Some(numbers)) => {
+                let (rows, k, n) = (self.at(s.rows), s.k as usize, s.n as usize);
+                state.with_f32(s.y, |state, y| {
+                    let (x, y) = (&state.f32(s.x)[..rows * k], &mut y[..rows * n]);
+                    float::linear(x, k, &numbers.first, &numbers.second, n, y);
+                });
+            }
+            (Step::QuantizeRows(s), _) => {
+                let (rows, width) = (self.at(s.rows), s.width as usize);
+                let mut ranges = std::mem::take(&mut state.ranges);
+                state.with_u8(s.y, |state, y| {
+                    let mut out = RowLevels { values: &mut y[..rows * width], ranges: &mut ranges[..rows] };
+                    float::quantize_rows(&state.f32(s.x)[..rows * width], width, &mut out);
+                });
+                state.with_f32(s.ranges, |_, y| {
+                    for (y, range) in y.chunks_exact_mut(2).zip(&ranges[..rows]) {
+                        y.copy_from_slice(&[f32::from(range.zero), range.scale]);
+                    }
+                });
+                state.ranges = ranges;
+            }
+            (Step::LinearRows(s), Some(numbers)) => {
+                let (rows, k, n) = (self.at(s.rows), s.k as usize, s.n as usize);
+                let matrix = self.matrix(&s.packed, numbers, k, n);
+                let mut ranges = std::mem::take(&mut state.ranges);
+                for (range, pair) in ranges[..rows].iter_mut().zip(state.f32(s.ranges).chunks_exact(2)) {
+                    *range = RowQuant { zero: pair[0] as u8, scale: pair[1] };
+                }
+                state.with_f32(s.y, |state, y| {
+                    let input = Rows { data: state.u8(s.x), stride: k, count: rows };
+                    let ranges = Some(&ranges[..rows]);
+                    self.kernels.matrix_f32(&input, &matrix, ranges, &numbers.first, &mut y[..rows * n]);
+                });
+                state.ranges = ranges;
+            }
+            (Step::LayerNorm(s), Some(numbers)) => {
+                let len = self.at(s.rows) * s.width as usize;
+                state.with_f32(s.y, |state, y| {
+                    let (x, y) = (&state.f32(s.x)[..len], &mut y[..len]);
+                    float::layer_norm(x, &numbers.first, &numbers.second, s.epsilon, y);
+                });
+            }
+            (Step::Attention(s), _) => {
+                let (heads, width) = (s.heads as usize, s.width as usize);
+                let (rows, keys) = (self.at(s.rows) * heads * width, self.at(s.keys) * heads * width);
+                let mut scores = std::mem::take(&mut state.scores);
+                state.with_f32(s.y, |state, y| {
+                    let layer = float::Attention {
+                        q: &state.f32(s.q)[..rows],
+                        k: &state.f32(s.k)[..keys],
+                        v: &state.f32(s.v)[..keys],
+                        mask: s.mask.map_or(&[], |mask| state.f32(mask)),
+                        mask_stride: 0,
+                        heads,
+                        width,
+                        scale: s.scale,
+                    };
+                    float::attention(&layer, &mut scores, &mut y[..rows]);
+                });
+                state.scores = scores;
+            }
+            (Step::Embed(s), _) => {
+                let (count, width) = (self.at(s.count), s.width as usize);
+                let table = slice(self.weights, s.table);
+                let scale = s.scale.map(|range| slice(self.weights, range));
+                state.with_f32(s.y, |state, y| {
+                    for (y, &id) in y.chunks_exact_mut(width).zip(&state.i32(s.ids)[..count]) {
+                        // Numbers outside the table read its nearest end: tokenizer and model then do not fit, which
+                        // the encoder's identity tells.
+                        let row = id.clamp(0, s.words as i32 - 1) as usize;
+                        if let Some(scale) = scale {
+                            let bytes = &scale[row * 4..][..4];
+                            let scale = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+                            for (y, &q) in y.iter_mut().zip(&table[row * width..]) {
+                                *y = f32::from(q as i8) * scale;
+                            }
+                        } else {
+                            for (y, word) in y.iter_mut().zip(words(&table[row * width * 4..])) {
+                                *y = f32::from_le_bytes(word);
+                            }
+                        }
+                    }
+                });
+            }
+            (Step::ToFloat(s), _) => state.with_f32(s.y, |state, y| {
+                for (y, &x) in y[..self.at(s.len)].iter_mut().zip(state.i32(s.x)) {
+                    *y = x as f32;
+                }
+            }),
+            (
+                Step::Conv(_) | Step::Linear(_) | Step::Depthwise(_) | Step::LinearF32(_) | Step::LinearRows(_)
+                | Step::LayerNorm(_),
+                None,
+            ) => {
                 unreachable!("`numbers` reads those of every such step")
             }
         }
@@ -584,15 +719,15 @@ fn unary(op: UnaryOp, a: f32, b: f32, x: &[f32], y: &mut [f32]) {
         }
     }
     match op {
-        UnaryOp::Exp => each(x, y, float::exp),
-        UnaryOp::Sigmoid => each(x, y, float::sigmoid),
-        UnaryOp::Tanh => each(x, y, float::tanh),
-        UnaryOp::Erf => each(x, y, float::erf),
+        UnaryOp::Exp => each(x, y, math::exp),
+        UnaryOp::Sigmoid => each(x, y, math::sigmoid),
+        UnaryOp::Tanh => each(x, y, math::tanh),
+        UnaryOp::Erf => each(x, y, math::erf),
         UnaryOp::Sqrt => each(x, y, f32::sqrt),
         UnaryOp::Neg => each(x, y, |v| -v),
         UnaryOp::Clip => each(x, y, |v| v.max(a).min(b)),
-        UnaryOp::Gelu => each(x, y, |v| v * 0.5 * (1.0 + float::erf(v * std::f32::consts::FRAC_1_SQRT_2))),
-        UnaryOp::Swish => each(x, y, |v| v * float::sigmoid(a * v)),
+        UnaryOp::Gelu => float::gelu(x, y),
+        UnaryOp::Swish => each(x, y, |v| v * math::sigmoid(a * v)),
         UnaryOp::HardSigmoid => each(x, y, |v| (a * v + b).max(0.0).min(1.0)),
         UnaryOp::HardSwish => each(x, y, |v| v * (v * (1.0 / 6.0) + 0.5).max(0.0).min(1.0)),
         UnaryOp::Abs => each(x, y, f32::abs),
@@ -663,8 +798,8 @@ fn reduce(op: ReduceOp, [outer, middle, inner]: [usize; 3], x: &[f32], y: &mut [
             *y = match op {
                 ReduceOp::Max => x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
                 ReduceOp::Min => x.iter().copied().fold(f32::INFINITY, f32::min),
-                ReduceOp::L2 => finish(float::sum(x, |v| v * v)),
-                ReduceOp::Sum | ReduceOp::Mean => finish(float::sum(x, |v| v)),
+                ReduceOp::L2 => finish(math::sum(x, |v| v * v)),
+                ReduceOp::Sum | ReduceOp::Mean => finish(math::sum(x, |v| v)),
             };
         }
         return;

@@ -302,6 +302,96 @@ record! {
     }
 }
 
+record! {
+    /// Rows of floats times a matrix `[k, n rounded up to 16]`, with a bias as long as its rows.
+    pub struct LinearF32 {
+        x: u32,
+        y: u32,
+        rows: Size,
+        k: u32,
+        n: u32,
+        weights: Range,
+        bias: Range,
+    }
+}
+
+record! {
+    /// Rows of floats to u8, each over its own range; `ranges` gets its zero point and scale.
+    pub struct QuantizeRows {
+        x: u32,
+        y: u32,
+        ranges: u32,
+        rows: Size,
+        width: u32,
+    }
+}
+
+record! {
+    /// Rows of u8 values with ranges of their own times a matrix, to f32; `offset` is added to every row.
+    pub struct LinearRows {
+        x: u32,
+        ranges: u32,
+        y: u32,
+        rows: Size,
+        k: u32,
+        n: u32,
+        packed: Packed,
+        offset: Range,
+    }
+}
+
+record! {
+    /// `(x − mean) / √(variance + epsilon) · gain + shift` for rows of `width` floats.
+    pub struct LayerNorm {
+        x: u32,
+        y: u32,
+        rows: Size,
+        width: u32,
+        gain: Range,
+        shift: Range,
+        epsilon: f32,
+    }
+}
+
+record! {
+    /// `softmax(q · kᵀ · scale + mask) · v` for each head; rows are `[heads · width]`.
+    pub struct Attention {
+        q: u32,
+        k: u32,
+        v: u32,
+        /// Added to the scores of every query: `[keys]`.
+        mask: Option<u32>,
+        y: u32,
+        rows: Size,
+        keys: Size,
+        heads: u32,
+        width: u32,
+        scale: f32,
+    }
+}
+
+record! {
+    /// Rows of a table of `words` rows, by number: s8 with a scale a row, or f32 without.
+    pub struct Embed {
+        ids: u32,
+        y: u32,
+        count: Size,
+        words: u32,
+        width: u32,
+        table: Range,
+        scale: Option<Range>,
+    }
+}
+
+record! {
+    /// Whole numbers as floats.
+    pub struct ToFloat {
+        x: u32,
+        y: u32,
+        len: Size,
+    }
+}
+
 /// Numbers of an enum in a file.
 macro_rules! words {
     ($(#[$doc:meta])* pub enum $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
@@ -436,6 +526,20 @@ pub enum Step {
     Permute(Permute),
     /// See the record.
     Repeat(Repeat),
+    /// See the record.
+    LinearF32(LinearF32),
+    /// See the record.
+    QuantizeRows(QuantizeRows),
+    /// See the record.
+    LinearRows(LinearRows),
+    /// See the record.
+    LayerNorm(LayerNorm),
+    /// See the record.
+    Attention(Attention),
+    /// See the record.
+    Embed(Embed),
+    /// See the record.
+    ToFloat(ToFloat),
 }
 
 /// A whole network.

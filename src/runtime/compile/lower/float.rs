@@ -141,7 +141,7 @@ impl Lowering<'_> {
         let buffer = self.buffer(Element::F32, size);
         self.buffers[buffer as usize].constant = constant;
         let dims = dims.into_iter().map(|d| Size::of(d as u32)).collect();
-        Ok(Value { buffer, dims, picture: other.picture, levels: None })
+        Ok(Value { buffer, dims, picture: other.picture, levels: None, heads: None })
     }
 
     pub(super) fn mean_of_pixels(&mut self, x: u32, y: u32, pixels: u32, channels: u32) {

@@ -1,17 +1,21 @@
 //! Steps that move values or only change how they are looked at.
 
+use super::transformer::{Heads, Number};
 use super::{Lowering, Value, axis_of, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::Node;
-use crate::runtime::plan::program::{Copy, Dequantize, Permute, Repeat, Size, Step};
+use crate::runtime::plan::program::{Copy, Dequantize, Element, Permute, Repeat, Size, Step};
 
 impl Lowering<'_> {
     /// The value as floats.
     pub(super) fn floats(&mut self, value: &Value) -> Value {
+        if self.buffers[value.buffer as usize].element == Element::I32 {
+            return self.to_float(value);
+        }
         let Some(levels) = value.levels else { return value.clone() };
         let mut out = value.clone();
         out.levels = None;
-        out.buffer = self.buffer(crate::runtime::plan::program::Element::F32, value.len());
+        out.buffer = self.buffer(Element::F32, value.len());
         self.step(Step::Dequantize(Dequantize {
             x: value.buffer,
             y: out.buffer,
@@ -38,6 +42,44 @@ impl Lowering<'_> {
             self.relay(value, [1, 2, 0], true);
         }
         Ok(())
+    }
+
+    /// Lays heads out as ONNX sees them.
+    pub(super) fn rows(&mut self, value: &mut Value) {
+        let perm = match value.heads.take() {
+            None => return,
+            Some(Heads::Rows) => [1, 0, 2],
+            Some(Heads::Columns) => [1, 2, 0],
+        };
+        // In memory `[rows, heads, width]`.
+        let mut dims = value.dims.clone();
+        for (at, &axis) in perm.iter().enumerate() {
+            dims[axis as usize] = value.dims[at];
+        }
+        let y = self.buffer(Element::F32, value.len());
+        self.step(Step::Permute(Permute { x: value.buffer, y, dims, perm: perm.to_vec() }));
+        value.buffer = y;
+    }
+
+    /// Swaps the axes of heads without moving anything; `false` where that cannot be.
+    fn as_heads(&mut self, node: &Node) -> Result<bool, CompileError> {
+        let mut value = self.seen(node, 0)?;
+        let Some(perm) = node.ints("perm") else { return Ok(false) };
+        let heads = match (value.heads, perm) {
+            (None, [0, 2, 1, 3]) => Some(Heads::Rows),
+            (None, [0, 2, 3, 1]) => Some(Heads::Columns),
+            (Some(Heads::Rows), [0, 2, 1, 3]) => None,
+            (Some(Heads::Rows), [0, 1, 3, 2]) => Some(Heads::Columns),
+            _ => return Ok(false),
+        };
+        let float = self.buffers[value.buffer as usize].element == Element::F32;
+        if value.dims.len() != 3 || value.picture || !float {
+            return Ok(false);
+        }
+        value.dims = perm[1..].iter().map(|&axis| value.dims[axis as usize - 1]).collect();
+        value.heads = heads;
+        self.set(node, value);
+        Ok(true)
     }
 
     fn relay(&mut self, value: &mut Value, perm: [u32; 3], picture: bool) {
@@ -70,9 +112,9 @@ impl Lowering<'_> {
                 vec![product(&value.dims).unwrap_or_default()]
             }
             "Reshape" => {
-                let wanted = self.constant(node, 1).and_then(|c| c.wholes());
+                let wanted = self.numbers(node, 1);
                 let wanted = wanted.ok_or_else(|| node.refuse("its shape is computed while running"))?;
-                self.reshaped(node, &value, &wanted)?
+                reshaped(node, &value, &wanted)?
             }
             op => {
                 let axes = match self.constant(node, 1).and_then(|c| c.wholes()) {
@@ -88,36 +130,10 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn reshaped(&self, node: &Node, value: &Value, wanted: &[i64]) -> Result<Vec<Size>, CompileError> {
-        let refuse = || node.refuse(format!("the shape {wanted:?} does not keep the batch axis or the length"));
-        let (batch, rest) = wanted.split_first().ok_or_else(refuse)?;
-        if ![0, 1, -1].contains(batch) || (*batch == -1 && rest.contains(&-1)) {
-            return Err(refuse());
-        }
-        let mut dims = Vec::new();
-        let mut open = None;
-        for (at, &side) in rest.iter().enumerate() {
-            dims.push(match side {
-                0 => *value.dims.get(at).ok_or_else(refuse)?,
-                -1 => {
-                    open = Some(at);
-                    Size::of(1)
-                }
-                side => Size::of(u32::try_from(side).map_err(|_| refuse())?),
-            });
-        }
-        let all = value.len();
-        if let Some(at) = open {
-            let known = product(&dims).filter(|k| k.per == 0 && k.fixed > 0).ok_or_else(refuse)?.fixed;
-            if all.fixed % known != 0 || all.per % known != 0 {
-                return Err(refuse());
-            }
-            dims[at] = Size { fixed: all.fixed / known, per: all.per / known };
-        }
-        if product(&dims) == Some(all) { Ok(dims) } else { Err(refuse()) }
-    }
-
     pub(super) fn transpose(&mut self, node: &Node) -> Result<(), CompileError> {
+        if self.as_heads(node)? {
+            return Ok(());
+        }
         let mut value = self.value(node, 0)?;
         self.plain(&mut value);
         let rank = value.dims.len();
@@ -252,6 +268,43 @@ impl Lowering<'_> {
         self.set(node, out);
         Ok(())
     }
+}
+
+fn reshaped(node: &Node, value: &Value, wanted: &[Number]) -> Result<Vec<Size>, CompileError> {
+    let refuse = || node.refuse("its shape does not keep the batch axis or the free length");
+    let (batch, rest) = wanted.split_first().ok_or_else(refuse)?;
+    let inferred = rest.contains(&Number::Whole(-1));
+    match batch {
+        Number::Batch | Number::Whole(0 | 1) => {}
+        Number::Whole(-1) if !inferred => {}
+        _ => return Err(refuse()),
+    }
+    let mut dims = Vec::new();
+    let mut open = None;
+    for (at, side) in rest.iter().enumerate() {
+        dims.push(match side {
+            Number::Whole(0) => *value.dims.get(at).ok_or_else(refuse)?,
+            Number::Whole(-1) => {
+                open = Some(at);
+                Size::of(1)
+            }
+            Number::Whole(side) => Size::of(u32::try_from(*side).map_err(|_| refuse())?),
+            Number::Side(side) => *side,
+            Number::Batch => return Err(refuse()),
+        });
+    }
+    let all = value.len();
+    if let Some(at) = open {
+        let known = product(&dims).filter(|k| k.per != 0 || k.fixed > 0).ok_or_else(refuse)?;
+        dims[at] = if known.per != 0 {
+            // The free length is among the others.
+            let side = all.per / known.per;
+            Size::of(side)
+        } else {
+            Size { fixed: all.fixed / known.fixed, per: all.per / known.fixed }
+        };
+    }
+    if product(&dims) == Some(all) { Ok(dims) } else { Err(refuse()) }
 }
 
 fn squeezed(node: &Node, value: &Value, axes: &[i64], drop: bool) -> Result<Vec<Size>, CompileError> {

@@ -5,6 +5,7 @@
 mod float;
 mod layout;
 mod quantised;
+mod transformer;
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +13,7 @@ use super::CompileError;
 use super::graph::{Constant, Graph, Node};
 use super::memory::{self, Buffer};
 use super::weights::Weights;
+use transformer::{Heads, Known};
 use crate::runtime::plan::program::{Element, Port, Program, Range, Size, Step};
 
 /// An input with its whole shape, batch first; `None` is the free length.
@@ -41,6 +43,8 @@ struct Value {
     picture: bool,
     /// Of u8 values; floats have none.
     levels: Option<Levels>,
+    /// Lies in memory as rows of heads, see [`Heads`].
+    heads: Option<Heads>,
 }
 
 /// Constant weights behind a DequantizeLinear.
@@ -60,6 +64,7 @@ struct Lowering<'a> {
     quantised: HashMap<String, Quantised>,
     /// Outputs of nodes that an earlier step took in.
     done: HashSet<String>,
+    known: Known,
 }
 
 /// Steps, memory and weights of a graph.
@@ -72,6 +77,7 @@ pub(super) fn lower(graph: &Graph, inputs: &[Input]) -> Result<(Program, Vec<u8>
         values: HashMap::new(),
         quantised: HashMap::new(),
         done: HashSet::new(),
+        known: Known::default(),
     };
     for input in inputs {
         lowering.input(input)?;
@@ -108,7 +114,7 @@ impl Lowering<'_> {
         let buffer = self.buffer(element, size);
         let port = Port { name: input.name.clone(), whole: input.whole, dims: dims.clone(), slot: buffer };
         self.program.inputs.push(port);
-        self.values.insert(input.name.clone(), Value { buffer, dims, picture: false, levels: None });
+        self.values.insert(input.name.clone(), Value { buffer, dims, picture: false, levels: None, heads: None });
         Ok(())
     }
 
@@ -123,7 +129,20 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<(), CompileError> {
+        if self.is_inner(node) && node.op == "Mul" || self.over_numbers(node)? || self.over_scores(node)? {
+            return Ok(());
+        }
         match node.op.as_str() {
+            "Cast" => self.cast(node),
+            "Shape" => self.shape(node),
+            "Gather" => self.embed(node),
+            "DynamicQuantizeLinear" => self.quantize_rows(node),
+            "MatMulInteger" => self.rows_times_matrix(node),
+            "MatMul" if self.attention(node)? => Ok(()),
+            "LayerNormalization" => self.layer_norm(node),
+            "ReduceMean" if self.written_out_norm(node)? => Ok(()),
+            "Div" | "Mul" if self.written_out_gelu(node)? => Ok(()),
+            "Slice" if self.constant_rows(node)? => Ok(()),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
             "Conv" => self.conv(node),
@@ -143,8 +162,15 @@ impl Lowering<'_> {
         }
     }
 
-    /// The computed value behind an input of a node.
-    fn value(&self, node: &Node, input: usize) -> Result<Value, CompileError> {
+    /// The computed value behind an input of a node, laid out as ONNX sees it if it was split into heads.
+    fn value(&mut self, node: &Node, input: usize) -> Result<Value, CompileError> {
+        let mut value = self.seen(node, input)?;
+        self.rows(&mut value);
+        Ok(value)
+    }
+
+    /// The same, heads left as they lie.
+    fn seen(&self, node: &Node, input: usize) -> Result<Value, CompileError> {
         let name = node.input(input).ok_or_else(|| node.refuse(format!("its input {input} is left out")))?;
         match self.values.get(name) {
             Some(value) => Ok(value.clone()),
@@ -178,7 +204,7 @@ impl Lowering<'_> {
         let size = product(&dims)
             .ok_or_else(|| CompileError::Broken { reason: "two free lengths meet in one value".into() })?;
         let element = if levels.is_some() { Element::U8 } else { Element::F32 };
-        Ok(Value { buffer: self.buffer(element, size), dims, picture, levels })
+        Ok(Value { buffer: self.buffer(element, size), dims, picture, levels, heads: None })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Quantised operators: integer sums with the requantisation fused in.
 
 use super::{Levels, Lowering, Quantised, Value, axis_of};
-use crate::kernels::float;
+use crate::kernels::float::math;
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Data, Node};
 use crate::runtime::compile::weights::Layer;
@@ -225,10 +225,11 @@ impl Lowering<'_> {
 
     pub(super) fn conv(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut x = self.value(node, 0)?;
-        let Some(levels) = x.levels else {
-            return Err(node.refuse("its input is float; only statically quantised layers (QDQ) are compiled yet"));
-        };
         self.picture(node, &mut x)?;
+        let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
+        let Some(levels) = x.levels.filter(|_| quantised) else {
+            return self.conv_f32(node, &x);
+        };
         let (weights, scale, dims) = self.quantised_weights(node, 0)?;
         let [out, per_group, kh, kw] = dims[..] else {
             return Err(node.refuse("only convolutions over pictures are compiled"));
@@ -273,17 +274,58 @@ impl Lowering<'_> {
         Ok(())
     }
 
+    /// Float weights: one pixel at a time for now.
+    fn conv_f32(&mut self, node: &Node, x: &Value) -> Result<(), CompileError> {
+        let x = self.floats(x);
+        let refuse = |why: &str| node.refuse(why.to_owned());
+        let constant = self.constant(node, 1).ok_or_else(|| refuse("its weights are computed while running"))?;
+        let (Some(values), [n, k, 1, 1]) = (constant.floats(), &constant.dims[..]) else {
+            return Err(refuse("float filters larger than 1x1 are not compiled yet; quantise the model (QDQ)"));
+        };
+        let (n, k) = (*n, *k);
+        let one = |name: &str| node.ints(name).is_none_or(|v| v.iter().all(|&v| v == 1));
+        let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&p| p != 0));
+        if x.dims[0] != Size::of(k as u32) || !one("strides") || padded || node.int("group", 1) != 1 {
+            return Err(refuse("float filters with strides, pads or groups are not compiled yet; quantise the model"));
+        }
+        let columns = n.next_multiple_of(16);
+        let mut matrix = vec![0.0; k * columns];
+        for (i, &w) in values.iter().enumerate() {
+            matrix[i % k * columns + i / k] = w;
+        }
+        let bias = match node.input(2) {
+            None => Some(vec![0.0; n]),
+            Some(name) => match (self.graph.constants.get(name), self.quantised.get(name)) {
+                (Some(c), _) => c.floats().map(<[f32]>::to_vec),
+                (_, Some(q)) => self.graph.constants[&q.constant].wholes().map(|steps| {
+                    let scale = |i: usize| q.scale[if q.scale.len() == 1 { 0 } else { i }];
+                    steps.iter().enumerate().map(|(i, &v)| v as f32 * scale(i)).collect()
+                }),
+                _ => None,
+            },
+        };
+        let mut bias = bias.filter(|b| b.len() == n).ok_or_else(|| refuse("its bias is not a constant a column"))?;
+        bias.resize(columns, 0.0);
+        let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
+        let y = self.fresh(vec![Size::of(n as u32), x.dims[1], x.dims[2]], true, None)?;
+        let pixels = super::product(&x.dims[1..]).unwrap_or_default();
+        self.product_f32(x.buffer, y.buffer, pixels, [k, n], weights, bias);
+        self.set(node, y);
+        Ok(())
+    }
+
     pub(super) fn linear(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut x = self.value(node, 0)?;
-        let Some(levels) = x.levels else {
-            return Err(node.refuse("its input is float; only statically quantised layers (QDQ) are compiled yet"));
-        };
-        self.plain(&mut x);
         let gemm = node.op == "Gemm";
         let transposed = gemm && node.int("transB", 0) != 0;
         if gemm && (node.float("alpha", 1.0) != 1.0 || node.float("beta", 1.0) != 1.0 || node.int("transA", 0) != 0) {
             return Err(node.refuse("alpha, beta and transA must be 1, 1 and 0"));
         }
+        let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
+        let Some(levels) = x.levels.filter(|_| quantised) else {
+            return self.linear_f32(node, x);
+        };
+        self.plain(&mut x);
         let (weights, scale, dims) = self.quantised_weights(node, usize::from(!transposed))?;
         let [rows, columns] = dims[..] else { return Err(node.refuse("its weights are no matrix")) };
         let (k, n) = if transposed { (columns, rows) } else { (rows, columns) };
@@ -310,7 +352,7 @@ impl Lowering<'_> {
 
     /// The sum of two quantised values of one shape, if its reader wants u8; `false` leaves it to floats.
     pub(super) fn add_quantised(&mut self, node: &Node) -> Result<bool, CompileError> {
-        let (Ok(a), Ok(mut b)) = (self.value(node, 0), self.value(node, 1)) else { return Ok(false) };
+        let (Ok(a), Ok(mut b)) = (self.seen(node, 0), self.seen(node, 1)) else { return Ok(false) };
         let (Some(la), Some(lb)) = (a.levels, b.levels) else { return Ok(false) };
         if a.dims != b.dims || self.target(&node.outputs[0]).is_none() {
             return Ok(false);
@@ -455,10 +497,10 @@ pub(super) fn function(node: &Node) -> Option<Box<dyn Fn(f32) -> f32>> {
     let (alpha, beta) = (node.float("alpha", 0.2), node.float("beta", 0.5));
     let leak = node.float("alpha", 0.01);
     Some(match node.op.as_str() {
-        "Sigmoid" => Box::new(float::sigmoid),
-        "Tanh" => Box::new(float::tanh),
-        "Exp" => Box::new(float::exp),
-        "Erf" => Box::new(float::erf),
+        "Sigmoid" => Box::new(math::sigmoid),
+        "Tanh" => Box::new(math::tanh),
+        "Exp" => Box::new(math::exp),
+        "Erf" => Box::new(math::erf),
         "Sqrt" => Box::new(|v: f32| v.max(0.0).sqrt()),
         "Neg" => Box::new(|v: f32| -v),
         "Abs" => Box::new(f32::abs),

@@ -1,4 +1,4 @@
-//! Elementwise functions and sums of floats in plain arithmetic of a fixed order.
+//! Functions and sums of floats in plain arithmetic of a fixed order.
 //!
 //! Only IEEE additions, multiplications, divisions and square roots, never fused: every machine gives the same bits,
 //! and compilers turn the loops into vectors without changing them.
@@ -81,6 +81,12 @@ pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
         *lane += f(x);
     }
+    fold(lanes)
+}
+
+/// Sum of lanes: halves onto each other.
+#[inline(always)]
+pub(super) fn fold(mut lanes: [f32; LANES]) -> f32 {
     let mut width = LANES / 2;
     while width > 0 {
         for i in 0..width {

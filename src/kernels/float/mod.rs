@@ -1,0 +1,9 @@
+//! Float layers of transformers and heads, the same bits on every machine.
+//!
+//! Every output is summed in one fixed order with separate multiplications and additions. The loops are plain Rust,
+//! compiled once more for wider vectors where the CPU has them; that changes no result.
+
+mod layers;
+pub mod math;
+
+pub use layers::{Attention, RowLevels, attention, gelu, layer_norm, linear, quantize_rows};
