@@ -72,6 +72,9 @@ fn paths_that_cannot_be_packs_are_named() {
     let missing = folder.path().join("no/such/a.shelf");
     assert!(matches!(PackWriter::create(&missing), Err(WritePackError::Io { .. })));
     assert!(matches!(PackWriter::create(folder.path()), Err(WritePackError::NotAFile { .. })));
+    assert!(matches!(PackWriter::create(&folder.path().join("a/")), Err(WritePackError::NotAFile { .. })));
+    #[cfg(unix)]
+    assert!(matches!(PackWriter::create(Path::new("/dev/null")), Err(WritePackError::NotAFile { .. })));
     let open = |p: &Path| Pack::open(p, &OpenOptions::default()).unwrap_err();
     assert!(matches!(open(&missing), OpenPackError::Io { .. }));
     assert!(matches!(open(folder.path()), OpenPackError::NotAFile { .. }));
@@ -81,16 +84,52 @@ fn paths_that_cannot_be_packs_are_named() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_in_no_ones_way() {
+fn what_killed_writers_left_goes_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.shelf");
     for n in 0..50 {
         std::fs::write(folder.path().join(format!(".a.shelf.{}-{n}.tmp", std::process::id())), b"left")
             .unwrap();
     }
+    let others =
+        [".a.shelf.12-.tmp", ".a.shelf.1-2-3.tmp", ".a.shelf.tmp", ".b.shelf.1-2.tmp", "a.shelf.1-2.tmp"];
+    for other in others {
+        std::fs::write(folder.path().join(other), b"not ours").unwrap();
+    }
+    // A writer that is still at work keeps its file.
+    let (meta, sections) = sections(70);
+    let mut busy = PackWriter::create(&path).unwrap();
     write(&path, 100).unwrap();
     assert_eq!(model_len(&path), 100);
-    assert_eq!(files(folder.path()).len(), 51);
+    busy.meta(&meta).unwrap();
+    for (kind, bytes) in sections {
+        busy.section(kind, &bytes).unwrap();
+    }
+    busy.finish().unwrap();
+    assert_eq!(model_len(&path), 70);
+    let mut left: Vec<_> = others.into_iter().chain(["a.shelf"]).collect();
+    left.sort_unstable();
+    assert_eq!(files(folder.path()), left);
+}
+
+#[test]
+fn a_pack_that_fails_its_last_check_does_not_replace_the_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.shelf");
+    write(&path, 100).unwrap();
+    let (meta, sections) = sections(200);
+    let mut pack = PackWriter::create(&path).unwrap();
+    pack.meta(&meta).unwrap();
+    for (kind, bytes) in sections {
+        pack.section(kind, &bytes).unwrap();
+    }
+    let refused = pack.finish_checked(|written| {
+        assert_eq!(model_len(written), 200);
+        Err::<(), _>(WritePackError::TooLarge { what: "a test" })
+    });
+    assert!(matches!(refused, Err(WritePackError::TooLarge { .. })));
+    assert_eq!(model_len(&path), 100);
+    assert_eq!(files(folder.path()), ["a.shelf"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use shelfsight::options::Filter;
 
 use crate::models::EncoderChoice;
@@ -17,6 +18,17 @@ pub struct Cli {
     /// Print one JSON object on stdout; progress stays on stderr.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Cli {
+    /// The arguments of this process.
+    pub fn read() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        if let Command::Pack(PackCommand::Build(args)) = &cli.command {
+            args.check()?;
+        }
+        Ok(cli)
+    }
 }
 
 /// The commands.
@@ -82,14 +94,31 @@ pub struct BuildArgs {
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
     pub index: IndexArg,
     /// Bytes a vector for pq and rq.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=512))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=512))]
     pub bytes: Option<u32>,
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
     #[arg(long, value_name = "image=PATH,text=PATH", value_delimiter = ',')]
     pub encoder: Vec<EncoderChoice>,
-    /// Leave out pictures that cannot be read (counted and named) instead of stopping.
+    /// Leave out rows and pictures that cannot be used (counted and named) instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
+}
+
+impl BuildArgs {
+    /// What clap cannot say about options that contradict each other.
+    fn check(&self) -> Result<(), clap::Error> {
+        let refuse = |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
+        if self.index == IndexArg::Flat && self.bytes.is_some() {
+            return refuse("--bytes is for --index pq and rq; a flat index keeps vectors whole");
+        }
+        let images = self.encoder.iter().filter(|e| matches!(e, EncoderChoice::Image(_))).count();
+        if images > 1 || self.encoder.len() - images > 1 {
+            return refuse(
+                "--encoder names two encoders of one kind; give image=PATH and text=PATH once each",
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Kinds of index.
@@ -107,9 +136,9 @@ pub enum IndexArg {
 
 /// `shelfsight find`
 #[derive(Args)]
+#[command(group(ArgGroup::new("query").args(["photo", "text"]).required(true).multiple(true)))]
 pub struct FindArgs {
     /// Photo of one product (JPEG, PNG, WebP).
-    #[arg(required_unless_present = "text")]
     pub photo: Option<PathBuf>,
     /// Words: a name, a brand, or a GTIN.
     #[arg(long)]
@@ -139,7 +168,7 @@ pub struct ScanArgs {
     /// Only products with this column value; may be repeated.
     #[arg(long)]
     pub filter: Vec<Filter>,
-    /// Write the photo with boxes and names (a PNG, or a folder if PHOTO is one).
+    /// Write the photo with boxes and names (a .png or .jpg, or a folder if PHOTO is one).
     #[arg(long)]
     pub annotate: Option<PathBuf>,
 }

@@ -1,25 +1,36 @@
 //! The `shelfsight` command: builds, searches, scans and evaluates product packs.
 
+#[macro_use]
+mod output;
+
 mod args;
 mod canvas;
 mod commands;
 mod demo;
 mod draw;
+mod fail;
+mod files;
 mod lettering;
 mod models;
-mod output;
 mod progress;
 mod report;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use anyhow::Result;
 
 use args::{Cli, Command, PackCommand};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match &cli.command {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err(error) => return fail::usage(&error),
+    };
+    fail::exit(fail::catching_panics(|| run(&cli)), cli.json)
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    match &cli.command {
         Command::Demo(args) => commands::demo::run(args, cli.json),
         Command::Pack(PackCommand::Build(args)) => commands::pack::build(args, cli.json),
         Command::Pack(PackCommand::Inspect { pack }) => commands::pack::inspect(pack, cli.json),
@@ -27,12 +38,5 @@ fn main() -> ExitCode {
         Command::Find(args) => commands::find::run(args, cli.json),
         Command::Scan(args) => commands::scan::run(args, cli.json),
         Command::Eval(args) => commands::eval::run(args, cli.json),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("shelfsight: {error:#}");
-            ExitCode::from(1)
-        }
     }
 }

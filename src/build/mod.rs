@@ -2,12 +2,15 @@
 
 pub mod assemble;
 pub mod catalogue;
+mod embed;
+mod error;
+mod index;
 pub mod queries;
 mod table;
+mod write;
 
-pub use assemble::{
-    BuildError, BuildOptions, BuildReport, BuildStep, ImageFault, Models, Progress, SkippedImage, build_pack,
-};
+pub use assemble::{BuildOptions, BuildReport, BuildStep, Models, Progress, SkippedImage, build_pack};
 pub use catalogue::{CatalogueError, CatalogueRow, ProductError, read_catalogue, read_catalogue_partly};
+pub use error::{BuildError, ImageFault};
 pub use queries::{QueriesError, QueryRow, read_queries};
 pub use table::{RowError, TableError};

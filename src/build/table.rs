@@ -65,6 +65,11 @@ pub enum TableError {
         /// Columns the header may have.
         columns: &'static str,
     },
+    /// A JSON array of objects.
+    #[error(
+        "the file is a JSON array; write one JSON object a line, without brackets and commas around them"
+    )]
+    JsonArray,
     /// A column that means nothing here.
     #[error("unknown column {found:?} in line {line}; columns are {columns}")]
     UnknownColumn {
@@ -114,7 +119,7 @@ pub enum RowError {
         wanted: usize,
     },
     /// The line is no JSON object.
-    #[error("not a JSON object: {reason}")]
+    #[error("not a whole JSON object: {reason}; write one object a line")]
     Json {
         /// What the parser says.
         reason: String,
@@ -128,6 +133,9 @@ pub enum RowError {
         wanted: &'static str,
     },
 }
+
+/// Characters of an unknown column's name that are shown: it may be a whole file of another kind.
+const MAX_SHOWN: usize = 60;
 
 /// What a file may hold.
 pub(crate) struct Schema {
@@ -148,7 +156,8 @@ impl Schema {
     }
 
     fn unknown(&self, line: u64, found: &str) -> TableError {
-        TableError::UnknownColumn { line, found: found.to_owned(), columns: self.columns }
+        let found = found.chars().take(MAX_SHOWN).collect();
+        TableError::UnknownColumn { line, found, columns: self.columns }
     }
 }
 
@@ -177,6 +186,9 @@ pub(crate) fn parse(
         let good = &bytes[..e.valid_up_to()];
         TableError::Encoding { line: 1 + good.iter().filter(|&&b| b == b'\n').count() as u64 }
     })?;
+    if jsonl != Some(false) && text.trim_start().starts_with('[') {
+        return Err(TableError::JsonArray);
+    }
     let rows = match jsonl.unwrap_or_else(|| text.trim_start().starts_with('{')) {
         true => parse_jsonl(text, schema)?,
         false => parse_csv(text, schema)?,
@@ -262,7 +274,11 @@ fn parse_jsonl(text: &str, schema: &Schema) -> Result<Vec<RowResult>, TableError
         let object: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(text) {
             Ok(object) => object,
             Err(e) => {
-                rows.push(Err((line, RowError::Json { reason: e.to_string() })));
+                // Its own "at line 1" would contradict the line in the file.
+                let said = e.to_string();
+                let reason = said.split(" at line ").next().unwrap_or_default();
+                let reason = format!("{reason} at column {}", e.column());
+                rows.push(Err((line, RowError::Json { reason })));
                 continue;
             }
         };
@@ -365,6 +381,8 @@ mod tests {
         assert!(error("a,a\n1,2").contains("twice"));
         assert!(error("b\n1").contains("no column \"a\""));
         assert!(error("a,b\n1,2\n3,\"4\n5,6\n").contains("line 3 is never closed"));
+        assert!(error(&format!("{},a\n1,2", "x".repeat(9999))).len() < 200);
+        assert!(error("[\n{\"a\":1}\n]").contains("JSON array"));
         assert!(error("{\"c\":1}").contains("unknown column \"c\" in line 1"));
         assert!(error("{\"attr.x\":1,\"attr\":{\"x\":2}}").contains("twice"));
         let bad = parse(b"a,b\n1,\xff\n", None, &SCHEMA).unwrap_err();
@@ -377,6 +395,9 @@ mod tests {
         assert_eq!(rows[0].as_ref().unwrap_err(), &(2, RowError::Fields { found: 1, wanted: 2 }));
         assert!(rows[1].is_ok());
         assert_eq!(rows[2].as_ref().unwrap_err(), &(4, RowError::Fields { found: 3, wanted: 2 }));
+        let broken = parse(b"{\n\"a\":1}", None, &SCHEMA).unwrap();
+        let said = broken[0].as_ref().unwrap_err().1.to_string();
+        assert!(said.starts_with("not a whole JSON object: EOF") && said.contains("column 1;"), "{said}");
         let rows = parse(b"{\"a\":1}\n[1]\n\n{\"a\":{}}\n{\"b\":[\"x\",2]}", Some(true), &SCHEMA).unwrap();
         assert_eq!(rows[0].as_ref().unwrap().cells["a"], Cell::Number("1".into()));
         assert!(matches!(rows[1], Err((2, RowError::Json { .. }))));

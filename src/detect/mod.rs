@@ -12,10 +12,23 @@ pub use detector::{DetectError, Detector, LoadDetectorError};
 pub use manifest::{DetectorManifest, DetectorManifestError, DetectorOutputs, DetectorTag};
 pub use nms::nms;
 
+use sha2::{Digest, Sha256};
+
 use crate::geometry::Rect;
 
 /// Most boxes in one picture.
 pub const MAX_DETECTIONS: usize = 300;
+
+/// SHA-256 over a detector's manifest and model, as a pack records it. (A detector makes no vectors that must match, so
+/// there is nothing in its manifest to leave out.)
+pub fn id(manifest_json: &[u8], model: &[u8]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    for part in [manifest_json, model] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().into()
+}
 
 /// A product somewhere in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -16,17 +16,17 @@ pub enum OpenEngineError {
     #[error(transparent)]
     Encoder(#[from] EncoderMismatch),
     /// An index does not hold together.
-    #[error("the pack's {kind} index is broken: {source}; build the pack again")]
+    #[error("the index of the pack's {kind} is broken: {source}; build the pack again")]
     Index {
-        /// `image` or `text`.
+        /// Whose.
         kind: EncoderKind,
         /// What is wrong.
         source: OpenIndexError,
     },
     /// An index, its row table and its encoder disagree.
-    #[error("the pack's {kind} index is broken: {reason}; build the pack again")]
+    #[error("the index of the pack's {kind} is broken: {reason}; build the pack again")]
     Rows {
-        /// `image` or `text`.
+        /// Whose.
         kind: EncoderKind,
         /// What is wrong.
         reason: String,
@@ -49,21 +49,21 @@ pub enum FindError {
         max: usize,
     },
     /// The pack lacks the model that this query needs.
-    #[error("the pack has no {kind} encoder, which this query needs; build the pack with one")]
+    #[error("the pack has no {kind}, which this query needs; build the pack with one")]
     NoModel {
         /// Which.
         kind: EncoderKind,
     },
     /// This build of the library cannot run the pack's models.
     #[error(
-        "the pack's {kind} model needs the feature \"onnx\", which this build lacks; hand a loaded model over instead"
+        "the pack's {kind} needs the feature \"onnx\", which this build lacks; hand a loaded model over instead"
     )]
     NoRuntime {
         /// Which.
         kind: EncoderKind,
     },
     /// A model in the pack cannot be loaded.
-    #[error("the pack's {kind} encoder cannot be loaded: {source}")]
+    #[error("the pack's {kind} cannot be loaded: {source}")]
     LoadEncoder {
         /// Which.
         kind: EncoderKind,

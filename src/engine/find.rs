@@ -6,6 +6,7 @@ use super::error::FindError;
 use super::side::Side;
 use super::{Engine, Found, Match, Timings};
 use crate::embedding::Embedding;
+use crate::encode::EncodeError;
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
@@ -21,12 +22,28 @@ pub struct Query<'a> {
     pub text: Option<&'a str>,
 }
 
-/// A query after encoding.
-#[derive(Default)]
-pub(super) struct Encoded {
-    pub image: Option<Embedding>,
-    pub text: Option<Embedding>,
-    pub gtins: Vec<Gtin>,
+/// A query after reading barcodes and encoding, from [`Engine::encode`].
+#[derive(Clone, Debug, Default)]
+pub struct EncodedQuery {
+    pub(super) image: Option<Embedding>,
+    pub(super) text: Option<Embedding>,
+    /// Read from the picture.
+    pub(super) barcodes: Vec<Gtin>,
+    /// The words, where they are one.
+    pub(super) typed: Option<Gtin>,
+    pub(super) ms: Timings,
+}
+
+impl EncodedQuery {
+    /// What the picture looks like, without barcodes and words; `None` if there is no picture.
+    pub fn looks(&self) -> Option<Self> {
+        self.image.clone().map(|image| Self { image: Some(image), ..Self::default() })
+    }
+
+    /// What the words mean, and the product they number if they are a GTIN; `None` if there are no words.
+    pub fn words(&self) -> Option<Self> {
+        self.text.clone().map(|text| Self { text: Some(text), typed: self.typed, ..Self::default() })
+    }
 }
 
 impl Engine {
@@ -36,34 +53,59 @@ impl Engine {
     /// [`FindError`] if the query is empty or cannot be encoded, or the pack is broken. No match is an empty list.
     pub fn find(&self, query: &Query<'_>, options: &FindOptions) -> Result<Found, FindError> {
         check_top(options.top)?;
+        self.find_encoded(&self.encode(query, options)?, options)
+    }
+
+    /// The first half of [`find`](Self::find): reads barcodes and encodes. The result can be searched any number of
+    /// times, with other filters, or in parts.
+    ///
+    /// # Errors
+    /// [`FindError`] if the query is empty (words of which the tokenizer leaves nothing count as none) or cannot be
+    /// encoded.
+    pub fn encode(&self, query: &Query<'_>, options: &FindOptions) -> Result<EncodedQuery, FindError> {
         let text = query.text.map(str::trim).filter(|t| !t.is_empty());
         if query.frame.is_none() && text.is_none() {
             return Err(FindError::EmptyQuery);
         }
+        let mut encoded = EncodedQuery::default();
         let mut ms = Timings::default();
-        let mut encoded = Encoded::default();
         if let Some(frame) = query.frame {
             if options.barcode {
                 let found = ms.measure("barcode", || self.read_barcodes(frame, options.region));
-                encoded.gtins.extend(found.into_iter().map(|(gtin, _)| gtin));
+                encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
             let encoder = ms.measure("load", || self.image_encoder())?;
             encoded.image = Some(ms.measure("encode", || encoder.encode(frame, options.region))?);
         }
-        let barcodes = encoded.gtins.clone();
         if let Some(text) = text {
-            encoded.gtins.extend(Gtin::parse(text).ok());
+            encoded.typed = Gtin::parse(text).ok();
             let encoder = ms.measure("load", || self.text_encoder())?;
-            encoded.text = Some(ms.measure("encode", || encoder.encode(text))?);
+            encoded.text = match ms.measure("encode", || encoder.encode(text)) {
+                Ok(vector) => Some(vector),
+                Err(EncodeError::EmptyText) if query.frame.is_some() => None,
+                Err(EncodeError::EmptyText) => return Err(FindError::EmptyQuery),
+                Err(error) => return Err(error.into()),
+            };
         }
-        let matches = self.rank(&encoded, options.top, &options.filters, &mut ms)?;
-        Ok(Found { matches, barcodes, ms })
+        encoded.ms = ms;
+        Ok(encoded)
+    }
+
+    /// The second half of [`find`](Self::find): searches and orders. Its times contain those of the encoding.
+    ///
+    /// # Errors
+    /// [`FindError`] if too many products are asked for or the pack is broken.
+    pub fn find_encoded(&self, query: &EncodedQuery, options: &FindOptions) -> Result<Found, FindError> {
+        check_top(options.top)?;
+        let mut ms = query.ms.clone();
+        let matches = self.rank(query, options.top, &options.filters, &mut ms)?;
+        Ok(Found { matches, barcodes: query.barcodes.clone(), ms })
     }
 
     /// Searches both indexes with what was encoded and orders the products by all evidence.
     pub(super) fn rank(
         &self,
-        query: &Encoded,
+        query: &EncodedQuery,
         top: usize,
         filters: &[Filter],
         ms: &mut Timings,
@@ -89,7 +131,7 @@ impl Engine {
     /// Evidence for every product that a barcode names or that is near the query in one of the indexes.
     fn evidence(
         &self,
-        query: &Encoded,
+        query: &EncodedQuery,
         top: usize,
         filters: &[Filter],
     ) -> Result<BTreeMap<u32, Evidence>, FindError> {
@@ -100,7 +142,7 @@ impl Engine {
                 && allowed.as_ref().is_none_or(|a| a.get(product as usize).is_some_and(|&ok| ok))
         };
         let mut found: BTreeMap<u32, Evidence> = BTreeMap::new();
-        for gtin in &query.gtins {
+        for gtin in query.barcodes.iter().chain(&query.typed) {
             for product in self.pack.gtins().find_all(gtin.as_u64()).filter(|&p| keep(p)) {
                 found.entry(product).or_default().barcode = true;
             }

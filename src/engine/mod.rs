@@ -21,7 +21,7 @@ use crate::geometry::Rect;
 use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record};
 
 pub use error::{FindError, OpenEngineError};
-pub use find::Query;
+pub use find::{EncodedQuery, Query};
 
 /// How to decode a photo file for a query: more than this short side helps neither barcodes nor boxes.
 #[cfg(feature = "photo")]

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Engine;
 use super::error::FindError;
-use crate::detect::Detector;
+use crate::detect::{self, Detector};
 use crate::encode::{ImageEncoder, TextEncoder};
 use crate::pack::{EncoderKind, SectionKind};
 
@@ -71,10 +71,11 @@ impl Engine {
     pub(super) fn detector(&self) -> Result<Arc<Detector>, FindError> {
         const KIND: EncoderKind = EncoderKind::Detector;
         self.detector.get(|| {
-            load::detector(
-                self.part(SectionKind::DetectorManifest, KIND)?,
-                self.part(SectionKind::DetectorModel, KIND)?,
-            )
+            let manifest = self.part(SectionKind::DetectorManifest, KIND)?;
+            let model = self.part(SectionKind::DetectorModel, KIND)?;
+            let detector = load::detector(manifest, model)?;
+            self.pack.check_encoder(KIND, &detect::id(manifest, model))?;
+            Ok(detector)
         })
     }
 

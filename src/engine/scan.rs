@@ -1,7 +1,7 @@
 //! Many products a picture: detect, then find in each box.
 
 use super::error::FindError;
-use super::find::{Encoded, check_top};
+use super::find::{EncodedQuery, check_top};
 use super::{Engine, Item, Scan, Timings};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
@@ -33,10 +33,10 @@ impl Engine {
         let mut items = Vec::with_capacity(boxes.len());
         let mut used = vec![false; barcodes.len()];
         for found in boxes {
-            let mut query = Encoded::default();
+            let mut query = EncodedQuery::default();
             for ((gtin, place), used) in barcodes.iter().zip(&mut used) {
                 if place.is_some_and(|place| holds_centre(&found.rect, &place)) {
-                    query.gtins.push(*gtin);
+                    query.barcodes.push(*gtin);
                     *used = true;
                 }
             }
@@ -47,7 +47,7 @@ impl Engine {
         }
         for ((gtin, place), used) in barcodes.iter().zip(used) {
             let (false, Some(rect)) = (used, place) else { continue };
-            let query = Encoded { gtins: vec![*gtin], ..Encoded::default() };
+            let query = EncodedQuery { barcodes: vec![*gtin], ..EncodedQuery::default() };
             let matches = self.rank(&query, options.top, &options.filters, &mut ms)?;
             if !matches.is_empty() {
                 items.push(Item { rect: *rect, detection: 1.0, matches });

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::metrics::{Interval, average_precision, bootstrap_mean, hit_at, mar_at, mean, percentile};
 use crate::build::QueryRow;
-use crate::engine::{Engine, FindError, Match, QUERY_DECODE, Query, Timings};
+use crate::engine::{EncodedQuery, Engine, FindError, Match, QUERY_DECODE, Query, Timings};
 use crate::options::FindOptions;
 use crate::preprocess::{self, DecodeError};
 
@@ -21,7 +21,7 @@ const RESAMPLES: usize = 10_000;
 pub enum Outcome {
     /// First in the list.
     Right,
-    /// The photo could not be read.
+    /// The photo, or where there is none the text, could not be read.
     Unreadable,
     /// None of the right products is in the pack.
     NotInPack,
@@ -57,9 +57,35 @@ pub struct QueryResult {
     pub rank: Option<usize>,
     /// Milliseconds from decoded photo to matches.
     pub ms: f64,
-    /// Why the photo could not be read.
-    pub fault: Option<DecodeError>,
+    /// Why the query could not be asked.
+    pub fault: Option<QueryFault>,
     hits: StageHits,
+}
+
+/// Why a query could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryFault {
+    /// The photo cannot be read.
+    #[error(transparent)]
+    Photo(#[from] DecodeError),
+    /// No photo, and words of which the tokenizer leaves nothing.
+    #[error("the text holds nothing that can be read")]
+    Words,
+}
+
+impl QueryResult {
+    /// A query that could not be asked.
+    fn lost(query: usize, fault: QueryFault) -> Self {
+        Self {
+            query,
+            matches: Vec::new(),
+            outcome: Outcome::Unreadable,
+            rank: None,
+            ms: 0.0,
+            fault: Some(fault),
+            hits: StageHits::default(),
+        }
+    }
 }
 
 /// Whether each kind of evidence alone puts a right product first; `None` where the query has no such part.
@@ -71,7 +97,7 @@ struct StageHits {
     text: Option<bool>,
 }
 
-/// Means over all queries; a query whose photo cannot be read counts as lost.
+/// Means over all queries; a query that cannot be asked counts as lost.
 #[derive(Debug)]
 pub struct EvalReport {
     /// One a query, in file order.
@@ -100,8 +126,8 @@ pub struct EvalReport {
 /// Runs every query, photo paths relative to `images`; `progress` is told of each finished one.
 ///
 /// # Errors
-/// [`FindError`] if the pack cannot answer such queries at all. A photo that cannot be read is a lost query, not an
-/// error.
+/// [`FindError`] if the pack cannot answer such queries at all. A photo or text that cannot be read is a lost query, not
+/// an error.
 pub fn evaluate(
     engine: &Engine,
     queries: &[QueryRow],
@@ -142,24 +168,18 @@ fn run_one(
     let photo = match &query.image {
         Some(image) => match preprocess::open(&images.join(image), &QUERY_DECODE) {
             Ok(photo) => Some(photo),
-            Err(fault) => {
-                return Ok(QueryResult {
-                    query: at,
-                    matches: Vec::new(),
-                    outcome: Outcome::Unreadable,
-                    rank: None,
-                    ms: 0.0,
-                    fault: Some(fault),
-                    hits: StageHits::default(),
-                });
-            }
+            Err(fault) => return Ok(QueryResult::lost(at, fault.into())),
         },
         None => None,
     };
     let frame = photo.as_ref().map(|photo| photo.frame());
     let full = Query { frame: frame.as_ref(), text: query.text.as_deref() };
     let start = Instant::now();
-    let found = engine.find(&full, options)?;
+    let encoded = match engine.encode(&full, options) {
+        Err(FindError::EmptyQuery) => return Ok(QueryResult::lost(at, QueryFault::Words)),
+        encoded => encoded?,
+    };
+    let found = engine.find_encoded(&encoded, options)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
     stages.extend(&found.ms);
     let is_right = |m: &Match| relevant.contains(m.record.id.as_str());
@@ -171,20 +191,16 @@ fn run_one(
         None => Outcome::NotInPack,
     };
     // Each part alone, to see what it adds.
-    let alone = |part: Query<'_>| -> Result<bool, FindError> {
-        let options = FindOptions { top: 1, barcode: false, ..options.clone() };
-        Ok(engine.find(&part, &options)?.matches.first().is_some_and(is_right))
+    let alone = |part: Option<EncodedQuery>| -> Result<Option<bool>, FindError> {
+        let Some(part) = part else { return Ok(None) };
+        let options = FindOptions { top: 1, ..options.clone() };
+        Ok(Some(engine.find_encoded(&part, &options)?.matches.first().is_some_and(is_right)))
     };
-    let mut hits = StageHits::default();
-    if full.frame.is_some() {
-        hits.image = Some(alone(Query { text: None, ..full })?);
-        if options.barcode {
-            hits.barcode_read = Some(!found.barcodes.is_empty());
-            hits.barcode_right = Some(found.matches.iter().any(|m| m.evidence.barcode && is_right(m)));
-        }
-    }
-    if full.text.is_some() {
-        hits.text = Some(alone(Query { frame: None, ..full })?);
+    let mut hits =
+        StageHits { image: alone(encoded.looks())?, text: alone(encoded.words())?, ..StageHits::default() };
+    if full.frame.is_some() && options.barcode {
+        hits.barcode_read = Some(!found.barcodes.is_empty());
+        hits.barcode_right = Some(found.matches.iter().any(|m| m.evidence.barcode && is_right(m)));
     }
     Ok(QueryResult { query: at, matches: found.matches, outcome, rank, ms, fault: None, hits })
 }

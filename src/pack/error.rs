@@ -185,8 +185,8 @@ pub enum WritePackError {
         /// What the system said.
         source: io::Error,
     },
-    /// The path names a folder or has no file name.
-    #[error("{path} is not a file name a pack can have", path = .path.display())]
+    /// The path names a folder or a device, or has no file name.
+    #[error("{path} is not a file name a pack can have; name a file, such as shop.shelf", path = .path.display())]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -221,10 +221,10 @@ pub enum WritePackError {
 pub enum EncoderMismatch {
     /// The pack records another identity.
     #[error(
-        "the pack was built with {kind} encoder {name} {expected}, but the encoder at hand is {found}; use the pack's own or build the pack again"
+        "the pack was built with the {kind} {name} {expected}, but the one at hand is {found}; use the pack's own or build the pack again"
     )]
     Different {
-        /// `image`, `text` or `detector`.
+        /// Which of them.
         kind: EncoderKind,
         /// Name of the pack's encoder.
         name: String,
@@ -234,9 +234,9 @@ pub enum EncoderMismatch {
         found: String,
     },
     /// The pack has no encoder of this kind.
-    #[error("the pack has no {kind} encoder, so {found} cannot search it")]
+    #[error("the pack has no {kind}, so {found} cannot search it")]
     Absent {
-        /// `image`, `text` or `detector`.
+        /// Which of them.
         kind: EncoderKind,
         /// Identity at hand, in hex.
         found: String,
@@ -257,8 +257,8 @@ pub enum EncoderKind {
 impl std::fmt::Display for EncoderKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Image => "image",
-            Self::Text => "text",
+            Self::Image => "image encoder",
+            Self::Text => "text encoder",
             Self::Detector => "detector",
         })
     }

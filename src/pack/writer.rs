@@ -6,9 +6,10 @@ use super::format::{
 };
 use super::meta::PackMeta;
 use super::reader::{OpenOptions, Pack};
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Cursor, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Lays a pack out on anything that can be written and sought.
@@ -92,6 +93,8 @@ impl<W: Write + Seek> Assembler<W> {
 ///
 /// Sections go to a temporary file beside the target (`.NAME.PID-N.tmp`), which is flushed to disk, opened and
 /// checked, and only then renamed over the target; the folder is flushed last. Readers that have the old pack open keep it.
+/// The temporary file is locked while its writer lives, so that what a killed writer left is known as such: the next
+/// writer of the same pack removes it.
 #[derive(Debug)]
 pub struct PackWriter {
     target: PathBuf,
@@ -103,14 +106,17 @@ impl PackWriter {
     /// Begins a pack at `path`; a file already there stays as it is until the new pack is complete.
     ///
     /// # Errors
-    /// [`WritePackError`] if the folder cannot be written to or `path` is a folder.
+    /// [`WritePackError`] if the folder cannot be written to or `path` is a folder or device.
     pub fn create(path: &Path) -> Result<Self, WritePackError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let not_a_file = || WritePackError::NotAFile { path: path.to_owned() };
         let name = path.file_name().ok_or_else(not_a_file)?;
-        if path.is_dir() {
+        let ends_in_slash =
+            path.as_os_str().as_encoded_bytes().last().is_some_and(|&b| is_separator(b.into()));
+        if ends_in_slash || fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
             return Err(not_a_file());
         }
+        remove_leftovers(path, name);
         let io = |source| WritePackError::Io { path: path.to_owned(), source };
         let beside = || {
             let mut hidden = std::ffi::OsString::from(".");
@@ -122,9 +128,15 @@ impl PackWriter {
             let temporary = beside();
             // create_new: never write into a file that someone else has. A killed writer may have left one of this
             // name (in a container process ids repeat), so go on to the next.
-            match File::options().write(true).create_new(true).open(&temporary) {
+            let file = match File::options().write(true).create_new(true).open(&temporary) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                made => break (temporary, made.map_err(io)?),
+                made => made.map_err(io)?,
+            };
+            // Another writer may have taken the file for a leftover before it was locked: then it is gone or about to
+            // be. Where locks are not supported, leftovers are not removed either.
+            let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+            if !taken && temporary.exists() {
+                break (temporary, file);
             }
         };
         let temporary = TemporaryFile(Some(temporary));
@@ -160,20 +172,68 @@ impl PackWriter {
     ///
     /// # Errors
     /// [`WritePackError`]; the old file is then untouched and the temporary one removed.
-    pub fn finish(mut self) -> Result<(), WritePackError> {
+    pub fn finish(self) -> Result<(), WritePackError> {
+        self.finish_checked(|written| {
+            let options = OpenOptions { max_bytes: u64::MAX, verify: false };
+            match Pack::open(written, &options) {
+                Ok(_) => Ok(()),
+                Err(e) => Err(WritePackError::Invalid(Box::new(e))),
+            }
+        })
+    }
+
+    /// As [`finish`](Self::finish), but `check` decides whether the pack is good: it is given the complete file, still
+    /// under its temporary name, and may keep nothing of it open.
+    ///
+    /// # Errors
+    /// Those of `check`, and [`WritePackError`]; the old file is then untouched and the temporary one removed.
+    pub fn finish_checked<T, E: From<WritePackError>>(
+        mut self,
+        check: impl FnOnce(&Path) -> Result<T, E>,
+    ) -> Result<T, E> {
         let target = self.target;
         let io = |source| WritePackError::Io { path: target.clone(), source };
         let out = self.assembler.finish().map_err(|e| with_path(e, &target))?;
+        // Open, and so locked, until it has its name.
         let file = out.into_inner().map_err(|e| io(e.into_error()))?;
         file.sync_all().map_err(io)?;
-        drop(file);
-        let Some(temporary) = self.temporary.0.as_deref() else { return Ok(()) };
-        let options = OpenOptions { max_bytes: u64::MAX, verify: false };
-        Pack::open(temporary, &options).map_err(|e| WritePackError::Invalid(Box::new(e)))?;
+        let temporary = self.temporary.0.as_deref().unwrap_or(&target);
+        let checked = check(temporary)?;
         fs::rename(temporary, &target).map_err(io)?;
         self.temporary.0 = None;
-        sync_folder(&target).map_err(io)
+        sync_folder(&target).map_err(io)?;
+        drop(file);
+        Ok(checked)
     }
+}
+
+/// Removes what killed writers of the same pack left beside it; a living writer's file is locked. What cannot be removed
+/// stays: it is in no one's way.
+fn remove_leftovers(path: &Path, name: &OsStr) {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !is_temporary_of(&entry.file_name(), name) || !entry.file_type().is_ok_and(|t| t.is_file()) {
+            continue;
+        }
+        let file = File::options().write(true).open(entry.path());
+        if let Ok(file) = file
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether `file` is `.NAME.PID-N.tmp`.
+fn is_temporary_of(file: &OsStr, name: &OsStr) -> bool {
+    let number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let middle = || {
+        let rest = file.as_encoded_bytes().strip_prefix(b".")?.strip_prefix(name.as_encoded_bytes())?;
+        rest.strip_prefix(b".")?.strip_suffix(b".tmp")
+    };
+    let Some(middle) = middle() else { return false };
+    let mut parts = middle.split(|&b| b == b'-');
+    matches!((parts.next(), parts.next(), parts.next()), (Some(pid), Some(n), None) if number(pid) && number(n))
 }
 
 /// Lays a pack out in memory.

@@ -163,12 +163,7 @@ pub fn run(args: &DemoArgs, json: bool) -> Result<()> {
     outcome.annotated = annotate(&outcome);
     outcome.annotated.save(out.join("shelf-annotated.png")).with_context(|| out.display().to_string())?;
     demo_report::write(&out.join("report.html"), &outcome)?;
-    if json {
-        output::print(&summary(&outcome, out));
-    } else {
-        print(&outcome, out);
-    }
-    Ok(())
+    if json { output::print(&summary(&outcome, out)) } else { print(&outcome, out) }
 }
 
 fn write_catalogue(products: &[DemoProduct], catalogue: &Path, pictures: &Path) -> Result<()> {
@@ -318,32 +313,39 @@ fn summary(outcome: &Outcome, out: &Path) -> Value {
             "barcodes_in_view": score.barcodes_in_view,
         },
         "seconds": seconds,
-        "report": out.join("report.html"),
-        "annotated": out.join("shelf-annotated.png"),
+        "report": output::path(&out.join("report.html")),
+        "annotated": output::path(&out.join("shelf-annotated.png")),
     })
 }
 
-fn print(outcome: &Outcome, out: &Path) {
+fn print(outcome: &Outcome, out: &Path) -> Result<()> {
     let score = outcome.score();
-    println!("{} products drawn, pack of {:.1} MB", outcome.products.len(), outcome.pack.bytes as f64 / 1e6);
-    println!(
+    say!("{} products drawn, pack of {:.1} MB", outcome.products.len(), outcome.pack.bytes as f64 / 1e6)?;
+    say!(
         "shelf: {} of {} products detected, {} of those named right, {} boxes on nothing",
-        score.detected, score.drawn, score.named, score.extra
-    );
-    println!(
+        score.detected,
+        score.drawn,
+        score.named,
+        score.extra
+    )?;
+    say!(
         "single photos: {} of {} right; barcodes: {} of {} in view read",
-        score.photos_right, score.photos, score.barcodes_read, score.barcodes_in_view
-    );
-    println!("scan, by stage:");
-    print_ms(&outcome.scan.ms);
+        score.photos_right,
+        score.photos,
+        score.barcodes_read,
+        score.barcodes_in_view
+    )?;
+    say!("scan, by stage:")?;
+    print_ms(&outcome.scan.ms)?;
     for (name, seconds) in &outcome.seconds {
-        println!("  {seconds:>6.1} s  {name}");
+        say!("  {seconds:>6.1} s  {name}")?;
     }
-    println!("pictures and report: {}", out.join("report.html").display());
+    say!("pictures and report: {}", out.join("report.html").display())
 }
 
-fn print_ms(ms: &Timings) {
+fn print_ms(ms: &Timings) -> Result<()> {
     for (stage, ms) in ms.stages() {
-        println!("  {ms:>6.1} ms {stage}");
+        say!("  {ms:>6.1} ms {stage}")?;
     }
+    Ok(())
 }

@@ -1,19 +1,29 @@
 //! `shelfsight eval`: how often the right product is found, and where it is lost.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use shelfsight::build::read_queries;
 use shelfsight::eval::run::{EvalReport, evaluate};
 use shelfsight::options::FindOptions;
+use shelfsight::pack::PackMeta;
 
 use crate::args::EvalArgs;
 use crate::output::{print, round};
-use crate::progress;
+use crate::{files, progress};
 
 /// Runs the command.
 pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     let engine = super::open(&args.pack)?;
     let queries = read_queries(&args.queries).with_context(|| args.queries.display().to_string())?;
+    if queries.iter().any(|query| query.image.is_some()) && !args.images.is_dir() {
+        bail!(
+            "{}: not a folder; --images is the folder that picture paths start from",
+            args.images.display()
+        );
+    }
+    if let Some(out) = &args.report {
+        files::check_writable(out)?;
+    }
     let bar = progress::bar("queries", queries.len() as u64);
     let options = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
     let report =
@@ -21,23 +31,21 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     bar.finish();
     for result in &report.results {
         if let Some(fault) = &result.fault {
-            eprintln!("line {}: {fault}; counted as lost", queries[result.query].line);
+            let query = &queries[result.query];
+            let what = query.image.as_deref().or(query.text.as_deref()).unwrap_or_default();
+            note!("line {}: {what:?}: {fault}; counted as lost", query.line);
         }
     }
     if let Some(out) = &args.report {
         super::eval_report::write(out, &engine, &queries, &args.images, &report)?;
     }
-    let value = summary(&report);
-    if json {
-        print(&value);
-    } else {
-        print_table(&report);
-    }
-    Ok(())
+    let meta = engine.pack().meta();
+    if json { print(&summary(&report, meta)) } else { print_table(&report, meta) }
 }
 
-/// The JSON of `eval`.
-pub fn summary(report: &EvalReport) -> Value {
+/// The JSON of `eval`. What the compressed index loses against exact search was measured when the pack was built, with the
+/// vectors as they were; a pack does not keep those.
+pub fn summary(report: &EvalReport, meta: &PackMeta) -> Value {
     let mut value = Map::new();
     value.insert("queries".into(), json!(report.results.len()));
     for (k, share) in &report.recall {
@@ -54,31 +62,42 @@ pub fn summary(report: &EvalReport) -> Value {
         report.evidence.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 4)))).collect();
     let lost: Map<_, _> = report.outcomes.iter().map(|(k, v)| (k.name().to_owned(), json!(v))).collect();
     let ms: Map<_, _> = report.stage_ms.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 3)))).collect();
-    value.insert("by_stage".into(), json!({ "evidence": evidence, "outcomes": lost, "ms": ms }));
+    let index = json!({ "image": meta.image_index, "text": meta.text_index });
+    value.insert(
+        "by_stage".into(),
+        json!({ "evidence": evidence, "outcomes": lost, "index": index, "ms": ms }),
+    );
     Value::Object(value)
 }
 
-fn print_table(report: &EvalReport) {
-    println!("{} queries", report.results.len());
+fn print_table(report: &EvalReport, meta: &PackMeta) -> Result<()> {
+    say!("{} queries", report.results.len())?;
     for (k, share) in &report.recall {
-        println!("  recall@{k:<3} {:>6.2} %", 100.0 * share);
+        say!("  recall@{k:<3} {:>6.2} %", 100.0 * share)?;
     }
     if let Some(interval) = report.recall_1_interval {
-        println!(
+        say!(
             "  recall@1 lies in {:.2} to {:.2} % (95 % bootstrap)",
             100.0 * interval.low,
             100.0 * interval.high
-        );
+        )?;
     }
-    println!("  MAR@10    {:>6.2} %", 100.0 * report.mar_10);
-    println!("  mAP       {:>6.2} %", 100.0 * report.map);
-    println!("  median {:.1} ms, p95 {:.1} ms a query", report.ms_p50, report.ms_p95);
-    println!("by kind of evidence alone:");
+    say!("  MAR@10    {:>6.2} %", 100.0 * report.mar_10)?;
+    say!("  mAP       {:>6.2} %", 100.0 * report.map)?;
+    say!("  median {:.1} ms, p95 {:.1} ms a query", report.ms_p50, report.ms_p95)?;
+    say!("by kind of evidence alone:")?;
     for (name, share) in &report.evidence {
-        println!("  {name:<14} {:>6.2} %", 100.0 * share);
+        say!("  {name:<14} {:>6.2} %", 100.0 * share)?;
     }
-    println!("where the right product went:");
+    say!("where the right product went:")?;
     for (outcome, count) in &report.outcomes {
-        println!("  {:<14} {count:>6}", outcome.name());
+        say!("  {:<14} {count:>6}", outcome.name())?;
     }
+    say!("what compression cost, measured when the pack was built:")?;
+    for (name, index) in [("pictures", &meta.image_index), ("texts", &meta.text_index)] {
+        if let Some(index) = index {
+            say!("  {name:<14} {}", super::pack::describe(index))?;
+        }
+    }
+    Ok(())
 }

@@ -62,6 +62,20 @@ pub fn write(
     }
     report.table(&table);
 
+    report.section(
+        "What compression cost",
+        "Share of the exact ten nearest rows that the index finds, measured when the pack was built: a pack does not keep exact vectors.",
+    );
+    let mut table = Table::new(["Index", "Kind", "Bytes a vector", "Of the exact ten", "Rows asked"]);
+    for (name, index) in [("pictures", &meta.image_index), ("texts", &meta.text_index)] {
+        let Some(index) = index else { continue };
+        let (share, sample) = index
+            .measured
+            .map_or((String::new(), String::new()), |m| (percent(m.recall_at_10), m.sample.to_string()));
+        table.row([name.to_owned(), index.kind.clone(), index.bytes_per_vector.to_string(), share, sample]);
+    }
+    report.table(&table);
+
     report.section("Time", "From decoded photo to answers.");
     let bars: Vec<_> = eval.stage_ms.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
     report.bars("Mean, by stage", "ms", &bars);

@@ -25,18 +25,17 @@ pub fn run(args: &FindArgs, json: bool) -> Result<()> {
     ms.extend(&found.ms);
     if json {
         let results: Vec<_> = found.matches.iter().map(output::result).collect();
-        output::print(&json!({
+        return output::print(&json!({
             "results": results,
             "barcodes": output::gtins(&found.barcodes),
             "ms": output::timings(&ms),
         }));
-        return Ok(());
     }
     for (rank, found) in (1..).zip(&found.matches) {
-        println!("{}", output::line(rank, found));
+        say!("{}", output::line(rank, found))?;
     }
     if found.matches.is_empty() {
-        println!("no product matches");
+        say!("no product matches")?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ fn open(pack: &Path) -> Result<Engine> {
 /// Reads a photo file, and how long that took as stage `decode`.
 fn read_photo(path: &Path) -> Result<(Photo, Timings)> {
     let start = Instant::now();
-    let photo = preprocess::open(path, &QUERY_DECODE)?;
+    let photo = preprocess::open(path, &QUERY_DECODE).with_context(|| path.display().to_string())?;
     let mut ms = Timings::default();
     ms.add("decode", start.elapsed().as_secs_f64() * 1e3);
     Ok((photo, ms))

@@ -1,5 +1,7 @@
 //! `shelfsight pack build|inspect|verify`.
 
+use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use shelfsight::build::{self, BuildOptions, BuildReport};
 use shelfsight::index::{IndexKind, IndexParams};
-use shelfsight::pack::{IndexMeta, OpenOptions, Pack};
+use shelfsight::pack::{IndexMeta, MAGIC, OpenOptions, Pack};
 
 use crate::args::{BuildArgs, IndexArg};
 use crate::models;
@@ -22,19 +24,17 @@ const DEFAULT_BYTES: usize = 64;
 
 /// Builds a pack.
 pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
+    let (rows, refused) = read_rows(args)?;
+    check_out(args)?;
     let models = models::chosen(&args.encoder)?;
-    let (rows, refused) = if args.skip_bad {
-        build::read_catalogue_partly(&args.catalog).with_context(|| args.catalog.display().to_string())?
-    } else {
-        let rows =
-            build::read_catalogue(&args.catalog).with_context(|| args.catalog.display().to_string())?;
-        (rows, Vec::new())
-    };
     if !args.images.is_dir() {
         bail!(
             "{}: not a folder; --images is the folder that picture paths start from",
             args.images.display()
         );
+    }
+    for (line, reason) in &refused {
+        note!("skipped line {line}: {reason}");
     }
     let pictures: usize = rows.iter().map(|row| row.images.len()).sum();
     let options = BuildOptions {
@@ -47,30 +47,69 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     let bars = BuildBars::default();
     let report = build::build_pack(&rows, &models, &options, &args.out, &|step, done, total| {
         bars.show(step, done, total);
+    });
+    let report = report.map_err(|error| match error.line() {
+        Some(_) => anyhow::Error::new(error).context(args.catalog.display().to_string()),
+        None => error.into(),
     })?;
     bars.finish();
-    for (line, reason) in &refused {
-        eprintln!("skipped line {line}: {reason}");
-    }
     for skipped in &report.skipped {
-        eprintln!(
+        note!(
             "skipped line {}: picture {:?} of {:?}: {}",
-            skipped.line, skipped.image, skipped.id, skipped.reason
+            skipped.line,
+            skipped.image,
+            skipped.id,
+            skipped.reason
         );
+    }
+    for (line, id) in &report.unfindable {
+        note!("skipped line {line}: product {id:?} has no picture, text or GTIN that can be used");
     }
     if json {
         output::print(&json!({
-            "pack": args.out,
+            "pack": output::path(&args.out),
             "products": report.meta.product_count,
             "image_rows": report.meta.image_rows,
             "text_rows": report.meta.text_rows,
             "bytes": report.bytes,
-            "skipped_rows": refused.len(),
+            "skipped_rows": refused.len() + report.unfindable.len(),
             "skipped_images": report.skipped.len(),
             "index": { "image": report.meta.image_index, "text": report.meta.text_index },
-        }));
+        }))
     } else {
-        summary(args, &report, refused.len());
+        summary(args, &report, refused.len())
+    }
+}
+
+/// The catalogue's rows, and those that `--skip-bad` leaves out.
+fn read_rows(args: &BuildArgs) -> Result<build::catalogue::PartlyRead> {
+    let file = || args.catalog.display().to_string();
+    if !args.skip_bad {
+        return Ok((build::read_catalogue(&args.catalog).with_context(file)?, Vec::new()));
+    }
+    let (rows, refused) = build::read_catalogue_partly(&args.catalog).with_context(file)?;
+    match refused.first() {
+        Some((line, reason)) if rows.is_empty() => {
+            bail!("{}: no row can be used; the first is line {line}: {reason}", file())
+        }
+        _ => Ok((rows, refused)),
+    }
+}
+
+/// Refuses to replace anything but a pack: the catalogue, say, after a slip of the keyboard.
+fn check_out(args: &BuildArgs) -> Result<()> {
+    let Ok(meta) = fs::metadata(&args.out) else { return Ok(()) };
+    if !meta.is_file() {
+        bail!("{}: not a file; --out is the pack to write", args.out.display());
+    }
+    let mut start = Vec::new();
+    let file = fs::File::open(&args.out).with_context(|| args.out.display().to_string())?;
+    file.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    if !MAGIC.starts_with(&start) {
+        bail!(
+            "{}: this file is no pack, so it is not replaced; move it or choose another --out",
+            args.out.display()
+        );
     }
     Ok(())
 }
@@ -86,23 +125,25 @@ pub fn index_params(kind: IndexArg, bytes: Option<u32>, vectors: usize) -> Index
     IndexParams { kind, bytes: bytes.map_or(DEFAULT_BYTES, |b| b as usize), seed: 0 }
 }
 
-fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) {
+fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) -> Result<()> {
     let meta = &report.meta;
-    println!("{}: {} products, {} bytes", args.out.display(), meta.product_count, report.bytes);
+    say!("{}: {} products, {} bytes", args.out.display(), meta.product_count, report.bytes)?;
     for (name, rows, index) in
         [("pictures", meta.image_rows, &meta.image_index), ("texts", meta.text_rows, &meta.text_index)]
     {
         if let Some(index) = index {
-            println!("  {rows} {name}: {}", describe(index));
+            say!("  {rows} {name}: {}", describe(index))?;
         }
     }
-    let skipped = report.skipped.len() + refused;
-    if skipped > 0 {
-        println!("  {} rows and {} pictures were left out, see above", refused, report.skipped.len());
+    let (rows, pictures) = (refused + report.unfindable.len(), report.skipped.len());
+    if rows + pictures > 0 {
+        say!("  {rows} rows and {pictures} pictures were left out, see above")?;
     }
+    Ok(())
 }
 
-fn describe(index: &IndexMeta) -> String {
+/// An index in one line.
+pub fn describe(index: &IndexMeta) -> String {
     let mut text = format!("{} index, {} B a vector", index.kind, index.bytes_per_vector);
     if let Some(m) = index.measured {
         let share = 100.0 * m.recall_at_10;
@@ -124,36 +165,35 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
             .iter()
             .map(|s| json!({"name": s.id.to_string(), "offset": s.offset, "bytes": s.len}))
             .collect();
-        output::print(&json!({
+        return output::print(&json!({
             "bytes": pack.file_len(),
             "deleted": pack.tombstones().deleted(),
             "meta": meta,
             "sections": sections,
         }));
-        return Ok(());
     }
-    println!("{}", path.display());
-    println!("  format {}, {} bytes, made by {}", pack.version(), pack.file_len(), meta.generator);
-    println!("  {} products, {} deleted", meta.product_count, pack.tombstones().deleted());
+    say!("{}", path.display())?;
+    say!("  format {}, {} bytes, made by {}", pack.version(), pack.file_len(), meta.generator)?;
+    say!("  {} products, {} deleted", meta.product_count, pack.tombstones().deleted())?;
     for (name, encoder) in [("image", &meta.image), ("text", &meta.text), ("detector", &meta.detector)] {
         if let Some(e) = encoder {
-            println!("  {name}: {} {} ({})", e.name, e.version, &e.id[..12.min(e.id.len())]);
+            say!("  {name}: {} {} ({})", e.name, e.version, &e.id[..12.min(e.id.len())])?;
         }
     }
     for (name, rows, index) in
         [("pictures", meta.image_rows, &meta.image_index), ("texts", meta.text_rows, &meta.text_index)]
     {
         if let Some(index) = index {
-            println!("  {rows} {name}: {}", describe(index));
+            say!("  {rows} {name}: {}", describe(index))?;
         }
     }
-    println!("  sections:");
+    say!("  sections:")?;
     for section in pack.sections() {
-        println!("    {:<18} {:>12} B at {}", section.id.to_string(), section.len, section.offset);
+        say!("    {:<18} {:>12} B at {}", section.id.to_string(), section.len, section.offset)?;
     }
-    println!("  licences:");
+    say!("  licences:")?;
     for licence in &meta.licences {
-        println!("    {}: {}. {}", licence.what, licence.licence, licence.attribution);
+        say!("    {}: {}. {}", licence.what, licence.licence, licence.attribution)?;
     }
     Ok(())
 }
@@ -174,15 +214,14 @@ pub fn verify(path: &Path, json: bool) -> Result<()> {
             "bytes": report.bytes,
             "sections": report.sections,
             "blocks": report.blocks,
-        }));
+        }))
     } else {
-        println!(
+        say!(
             "{}: {} bytes, {} sections, {} blocks: all as written",
             path.display(),
             report.bytes,
             report.sections,
             report.blocks
-        );
+        )
     }
-    Ok(())
 }

@@ -1,8 +1,12 @@
 //! `shelfsight scan`: many products in one photo, or in every photo of a folder.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use image::ImageFormat;
 use serde_json::{Value, json};
 use shelfsight::engine::{Engine, Scan};
 use shelfsight::options::ScanOptions;
@@ -10,7 +14,7 @@ use shelfsight::preprocess::Photo;
 
 use crate::args::ScanArgs;
 use crate::draw::{self, Annotation, DrawOptions};
-use crate::{output, progress};
+use crate::{fail, files, output, progress};
 
 /// Extensions of photos looked for in a folder; files are then told by their content.
 const PHOTOS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
@@ -24,11 +28,27 @@ pub fn run(args: &ScanArgs, json: bool) -> Result<()> {
     if args.photo.is_dir() {
         return folder(&engine, args, json);
     }
-    let value = one(&engine, args, &args.photo, args.annotate.as_deref(), json)?;
-    if json {
-        output::print(&value);
+    if let Some(out) = &args.annotate {
+        check_picture(out, &args.photo)?;
     }
-    Ok(())
+    let value = one(&engine, args, &args.photo, args.annotate.as_deref(), json)?;
+    if json { output::print(&value) } else { Ok(()) }
+}
+
+/// Refuses a place for the annotated picture that cannot be written, before anything is scanned.
+fn check_picture(out: &Path, photo: &Path) -> Result<()> {
+    picture_format(out)?;
+    if files::same(out, photo) {
+        bail!("--annotate {}: that is the photo itself; name another file", out.display());
+    }
+    files::check_writable(out)
+}
+
+fn picture_format(out: &Path) -> Result<ImageFormat> {
+    match ImageFormat::from_path(out) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => Ok(format),
+        _ => bail!("--annotate {}: name a .png or .jpg file", out.display()),
+    }
 }
 
 fn folder(engine: &Engine, args: &ScanArgs, json: bool) -> Result<()> {
@@ -38,30 +58,50 @@ fn folder(engine: &Engine, args: &ScanArgs, json: bool) -> Result<()> {
     }
     if let Some(out) = &args.annotate {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+        if files::same(out, &args.photo) {
+            bail!("--annotate {}: the photos themselves lie there; name another folder", out.display());
+        }
     }
+    let names = annotated_names(&photos);
     let bar = progress::bar("photos", photos.len() as u64);
     let mut values = Vec::with_capacity(photos.len());
-    for photo in photos {
-        let name = photo.file_name().unwrap_or_default();
-        let annotate = args.annotate.as_ref().map(|out| out.join(name).with_extension("png"));
+    for (photo, name) in photos.iter().zip(names) {
+        let annotate = args.annotate.as_ref().map(|out| out.join(name));
         // One unreadable photo must not lose the others.
-        match one(engine, args, &photo, annotate.as_deref(), json) {
+        match one(engine, args, photo, annotate.as_deref(), json) {
             Ok(mut value) => {
-                value["photo"] = json!(photo);
+                value["photo"] = output::path(photo);
                 values.push(value);
             }
+            Err(error) if error.is::<output::StdoutError>() => return Err(error),
             Err(error) => {
-                eprintln!("skipped {error:#}");
-                values.push(json!({"photo": photo, "error": format!("{error:#}")}));
+                let line = fail::one_line(&error);
+                note!("skipped {line}");
+                values.push(json!({"photo": output::path(photo), "error": line}));
             }
         }
         bar.inc(1);
     }
     bar.finish();
-    if json {
-        output::print(&json!({ "photos": values }));
+    if json { output::print(&json!({ "photos": values })) } else { Ok(()) }
+}
+
+/// A name for the annotated picture of each photo: `shelf.png` for `shelf.jpg`, and `shelf.jpg.png` where another photo
+/// differs by its extension alone.
+fn annotated_names(photos: &[PathBuf]) -> Vec<OsString> {
+    let stem = |photo: &PathBuf| photo.file_stem().unwrap_or_default().to_ascii_lowercase();
+    let mut count = HashMap::new();
+    for photo in photos {
+        *count.entry(stem(photo)).or_insert(0) += 1;
     }
-    Ok(())
+    let name = |photo: &PathBuf| {
+        let alone = count[&stem(photo)] == 1;
+        let mut name =
+            if alone { photo.file_stem() } else { photo.file_name() }.unwrap_or_default().to_owned();
+        name.push(".png");
+        name
+    };
+    photos.iter().map(name).collect()
 }
 
 fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -83,16 +123,17 @@ fn one(engine: &Engine, args: &ScanArgs, path: &Path, annotate: Option<&Path>, j
     let scan = engine.scan(&photo.frame(), &options).with_context(|| path.display().to_string())?;
     ms.extend(&scan.ms);
     if let Some(out) = annotate {
-        let picture = annotated(&photo, &scan)?;
-        picture.save(out).with_context(|| out.display().to_string())?;
+        let mut bytes = Cursor::new(Vec::new());
+        annotated(&photo, &scan)?.write_to(&mut bytes, picture_format(out)?)?;
+        files::write(out, bytes.get_ref())?;
     }
     if !json {
-        println!("{}: {} products in {:.0} ms", path.display(), scan.items.len(), ms.total());
+        say!("{}: {} products in {:.0} ms", path.display(), scan.items.len(), ms.total())?;
         for item in &scan.items {
             let r = &item.rect;
-            println!("  at {:.0},{:.0} size {:.0}×{:.0}", r.x, r.y, r.w, r.h);
+            say!("  at {:.0},{:.0} size {:.0}×{:.0}", r.x, r.y, r.w, r.h)?;
             for (rank, found) in (1..).zip(&item.matches) {
-                println!("  {}", output::line(rank, found));
+                say!("  {}", output::line(rank, found))?;
             }
         }
     }
@@ -124,4 +165,17 @@ fn annotated(photo: &Photo, scan: &Scan) -> Result<image::RgbImage> {
         })
         .collect();
     Ok(draw::annotate(&picture, &notes, DrawOptions::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_annotated_pictures_share_a_name() {
+        let names = |photos: &[&str]| annotated_names(&photos.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(names(&["in/a.jpg", "in/b.PNG"]), ["a.png", "b.png"]);
+        assert_eq!(names(&["in/a.jpg", "in/a.png", "in/A.webp"]), ["a.jpg.png", "a.png.png", "A.webp.png"]);
+        assert_eq!(names(&["in/v1.2.jpg"]), ["v1.2.png"]);
+    }
 }

@@ -17,12 +17,13 @@ mod picture;
 
 use std::path::Path;
 
-use anyhow::Context;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use chart::Series;
 pub use gallery::{Answer, Case};
 pub use picture::Picture;
+
+use crate::files;
 
 /// What a figure says about the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -243,19 +244,9 @@ impl Report {
         page.into_string()
     }
 
-    /// Writes the page beside its place, then moves it there, so that a full disk leaves an older report whole.
+    /// Writes the page, whole or not at all.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let failed = || format!("cannot write the report {}", path.display());
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-        std::io::Write::write_all(&mut file, self.to_html().as_bytes()).with_context(failed)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).with_context(failed)?;
-        }
-        file.persist(path).with_context(failed)?;
-        Ok(())
+        files::write(path, self.to_html().as_bytes())
     }
 }
 
@@ -342,17 +333,5 @@ mod tests {
         let html = table.render().into_string();
         assert_eq!(html.matches("class=\"n\"").count(), 3, "{html}");
         assert!(!Table::new(["a"]).render().into_string().contains("class=\"n\""));
-    }
-
-    #[test]
-    fn written_whole_or_not_at_all() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("report.html");
-        Report::new("t", "").write(&path).unwrap();
-        assert!(std::fs::read_to_string(&path).unwrap().ends_with("</html>"));
-        let nowhere = folder.path().join("missing/report.html");
-        assert!(
-            Report::new("t", "").write(&nowhere).unwrap_err().to_string().contains("cannot write the report")
-        );
     }
 }

@@ -1,0 +1,147 @@
+//! Pictures and texts of the catalogue to vectors, on all cores.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rayon::prelude::*;
+
+use super::assemble::{BuildOptions, BuildStep, Progress, SkippedImage};
+use super::catalogue::CatalogueRow;
+use super::error::{BuildError, ImageFault};
+use crate::embedding::Embedding;
+use crate::encode::{EncodeError, ImageEncoder, TextEncoder};
+use crate::preprocess::{self, DecodeOptions};
+
+/// Vectors of one kind, in product order.
+#[derive(Default)]
+pub(super) struct Embedded {
+    pub dim: usize,
+    /// `[n, dim]`
+    pub vectors: Vec<f32>,
+    /// Product of each vector.
+    pub products: Vec<u32>,
+}
+
+impl Embedded {
+    fn push(&mut self, product: u32, vector: &Embedding) {
+        self.dim = vector.dim();
+        self.vectors.extend_from_slice(vector.as_slice());
+        self.products.push(product);
+    }
+}
+
+/// Vectors of all pictures; with `skip_bad`, what could not be used instead of an error.
+pub(super) fn images(
+    rows: &[CatalogueRow],
+    encoder: Option<&ImageEncoder>,
+    options: &BuildOptions,
+    progress: Progress<'_>,
+) -> Result<(Embedded, Vec<SkippedImage>), BuildError> {
+    let work: Vec<(u32, &CatalogueRow, &String)> = (0u32..)
+        .zip(rows)
+        .flat_map(|(product, row)| row.images.iter().map(move |image| (product, row, image)))
+        .collect();
+    if work.is_empty() {
+        return Ok(Default::default());
+    }
+    let encoder = encoder.ok_or(BuildError::NoImageEncoder)?;
+    let (total, done) = (work.len() as u64, AtomicU32::new(0));
+    progress(BuildStep::Images, 0, total);
+    let decode = DecodeOptions { shrink_to: Some(needed_side(encoder)), ..DecodeOptions::default() };
+    let embed = |image: &String| -> Result<Embedding, ImageFault> {
+        let photo = preprocess::open(&options.images.join(image), &decode)?;
+        Ok(encoder.encode(&photo.frame(), None)?)
+    };
+    let results: Vec<_> = work
+        .par_iter()
+        .map(|&(_, row, image)| {
+            let result = embed(image);
+            progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
+            match result {
+                Err(ImageFault::Encode(fault)) if is_of_encoder(&fault) => {
+                    Err(BuildError::Encode { name: "image encoder", reason: Box::new(fault) })
+                }
+                Err(reason) if !options.skip_bad => Err(BuildError::Image {
+                    line: row.line,
+                    id: row.id.clone(),
+                    image: image.clone(),
+                    reason: Box::new(reason),
+                }),
+                result => Ok(result),
+            }
+        })
+        .collect::<Result<_, _>>()?;
+    let (mut embedded, mut skipped) = (Embedded::default(), Vec::new());
+    for ((product, row, image), result) in work.into_iter().zip(results) {
+        match result {
+            Ok(vector) => embedded.push(product, &vector),
+            Err(reason) => skipped.push(SkippedImage {
+                line: row.line,
+                id: row.id.clone(),
+                image: image.clone(),
+                reason,
+            }),
+        }
+    }
+    Ok((embedded, skipped))
+}
+
+/// Whether the encoder is at fault and not the picture: then no picture can be used, and leaving out all helps no one.
+fn is_of_encoder(fault: &EncodeError) -> bool {
+    matches!(fault, EncodeError::Run { .. } | EncodeError::Output { .. })
+}
+
+/// Short side in pixels that the encoder's input still gains from.
+fn needed_side(encoder: &ImageEncoder) -> u32 {
+    let spec = &encoder.manifest().preprocess;
+    (spec.width.max(spec.height) as f32 / spec.crop_fraction).ceil() as u32
+}
+
+/// Vectors of all texts. A text of which the tokenizer leaves nothing (zero-width spaces, say) has none.
+pub(super) fn texts(
+    rows: &[CatalogueRow],
+    encoder: Option<&TextEncoder>,
+    progress: Progress<'_>,
+) -> Result<Embedded, BuildError> {
+    let Some(encoder) = encoder else { return Ok(Embedded::default()) };
+    let (total, done) = (rows.len() as u64, AtomicU32::new(0));
+    progress(BuildStep::Texts, 0, total);
+    let vectors: Vec<Vec<Embedding>> = rows
+        .par_iter()
+        .map(|row| {
+            let encoded = texts_of(row).into_iter().map(|text| encoder.encode(&text));
+            let vectors =
+                encoded.filter(|v| !matches!(v, Err(EncodeError::EmptyText))).collect::<Result<_, _>>();
+            progress(BuildStep::Texts, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
+            vectors.map_err(|reason| BuildError::Text {
+                line: row.line,
+                id: row.id.clone(),
+                reason: Box::new(reason),
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let mut embedded = Embedded::default();
+    for (product, vectors) in (0u32..).zip(vectors) {
+        for vector in vectors {
+            embedded.push(product, &vector);
+        }
+    }
+    Ok(embedded)
+}
+
+/// Texts a product is found by: its name as a shopper would type it, and the same with category and description.
+pub(super) fn texts_of(row: &CatalogueRow) -> Vec<String> {
+    let join = |parts: &[&str]| {
+        let parts: Vec<&str> = parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()).collect();
+        parts.join(" ")
+    };
+    // A brand that the title repeats would count twice.
+    let brand = if row.title.to_lowercase().contains(&row.brand.to_lowercase()) { "" } else { &row.brand };
+    let name = join(&[brand, &row.title]);
+    let long = join(&[&name, &row.category, &row.description]);
+    let mut texts = vec![name];
+    if !texts.contains(&long) {
+        texts.push(long);
+    }
+    texts.retain(|text| !text.is_empty());
+    texts
+}
