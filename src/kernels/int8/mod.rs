@@ -20,6 +20,12 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avxvnni;
+#[cfg(target_arch = "aarch64")]
+mod dotprod;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 pub mod reference;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -160,7 +166,12 @@ impl Int8 {
             Isa::AvxVnni => avxvnni::available().then_some(&avxvnni::INT8),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => avx2::available().then_some(&avx2::INT8),
-            #[allow(unreachable_patterns)]
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => i8mm::available().then_some(&i8mm::INT8),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Dotprod => dotprod::available().then_some(&dotprod::INT8),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => Some(&neon::INT8),
             _ => None,
         }
     }

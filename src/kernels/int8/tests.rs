@@ -221,6 +221,48 @@ fn a_sum_is_rounded_to_even_and_held_in_range() {
     }
 }
 
+/// Where 16-bit steps would saturate: nothing but the ends of the range.
+#[test]
+fn ends_of_the_range_do_not_saturate() {
+    for path in paths() {
+        for (x, w) in [(0u8, -128i8), (0, 127), (255, -128), (255, 127)] {
+            let (rows, k, n) = (11, 1150, 27);
+            let product = i32::from(x) * i32::from(w);
+            let data = vec![x; rows * k + SLACK];
+            let weights = pack_matrix(&vec![w; k * n], k, n);
+            let (bias, sums) = ([-5; 32], [k as i32 * i32::from(w); 32]);
+            let matrix = Matrix { k, n, weights: &weights, bias: &bias, sums: &sums, scale: &[1.0; 32] };
+            let mut out = vec![0.0; rows * n];
+            path.matrix_f32(&Rows { data: &data, stride: k, count: rows }, &matrix, None, &[], &mut out);
+            assert_eq!(out, vec![(product * k as i32 - 5) as f32; rows * n], "{:?}", path.isa);
+
+            let channels = 70;
+            let data = vec![x; 49 * channels + SLACK];
+            let weights = pack_depthwise(&vec![w; 49 * channels], 49, channels);
+            let layer = Depthwise {
+                x: &data,
+                height: 7,
+                width: 7,
+                channels,
+                kernel: [7; 2],
+                stride: [1; 2],
+                pad: [0; 2],
+                out_width: 1,
+                outside: &data,
+                weights: &weights,
+                bias: &[3; 128],
+                sums: &[49 * i32::from(w); 128],
+                scale: &[1e-4; 128],
+                quant: Quant { zero: 128, low: 0, high: 255 },
+            };
+            let mut out = vec![0; channels];
+            path.depthwise(&layer, 0, &mut out);
+            let value = (f64::from(49 * product + 3) * 1e-4).round() + 128.0;
+            assert_eq!(out, vec![value.clamp(0.0, 255.0) as u8; channels], "{:?}", path.isa);
+        }
+    }
+}
+
 /// The same inputs give the same outputs on every machine: this number is checked on x86-64 and on ARM.
 #[test]
 fn fingerprint() {
