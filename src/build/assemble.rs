@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue::CatalogueRow;
+use super::compile::{self, ModelNote};
 use super::embed::{self, Embedded};
 use super::error::{BuildError, ImageFault};
 use super::{index, write};
@@ -75,6 +76,8 @@ pub struct BuildReport {
     pub skipped: Vec<SkippedImage>,
     /// Lines and ids of products left out, with `skip_bad`, because nothing could find them.
     pub unfindable: Vec<(u64, String)>,
+    /// Models that were compiled, or why they were not.
+    pub models: Vec<ModelNote>,
 }
 
 /// Builds a pack of `rows` at `out`. An existing file there is replaced only when the new one is complete, synced, and
@@ -92,6 +95,8 @@ pub fn build_pack(
     check_rows(rows, options.skip_bad)?;
     // Whether the file can be made is better known before all pictures are encoded.
     drop(PackWriter::create(out)?);
+    let (models, notes) = compile::compiled(models)?;
+    let models = &models;
     let loaded = Loaded::new(models)?;
     let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), options, progress)?;
     let mut texts = embed::texts(rows, loaded.text.as_ref(), progress)?;
@@ -125,7 +130,7 @@ pub fn build_pack(
     };
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
     let (meta, bytes) = write::write(out, &meta, &rows, models, indexes)?;
-    Ok(BuildReport { meta, bytes, skipped, unfindable })
+    Ok(BuildReport { meta, bytes, skipped, unfindable, models: notes })
 }
 
 /// What is wrong with a catalogue before any work is done.

@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod catalogue;
+mod compile;
 mod embed;
 mod error;
 mod index;
@@ -11,6 +12,7 @@ mod write;
 
 pub use assemble::{BuildOptions, BuildReport, BuildStep, Models, Progress, SkippedImage, build_pack};
 pub use catalogue::{CatalogueError, CatalogueRow, ProductError, read_catalogue, read_catalogue_partly};
+pub use compile::ModelNote;
 pub use error::{BuildError, ImageFault};
 pub use queries::{QueriesError, QueryRow, read_queries};
 pub use table::{RowError, TableError};

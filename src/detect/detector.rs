@@ -1,6 +1,7 @@
 //! A detector network with its preprocessing.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::decode::{Grids, boxes};
 use super::manifest::{DetectorManifest, DetectorManifestError};
@@ -8,9 +9,7 @@ use super::{Detection, nms};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::preprocess::{PrepareError, prepare};
-#[cfg(feature = "onnx")]
-use crate::runtime::LoadModelError;
-use crate::runtime::{Model, RunError, Tensor};
+use crate::runtime::{self, LoadModelError, Model, ModelBytes, RunError, Tensor};
 
 /// Finds products in pictures.
 pub struct Detector {
@@ -21,19 +20,22 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Loads an ONNX detector. The batch axis may be free or 1.
+    /// Loads a detector, compiled or ONNX (feature `onnx`). The batch axis may be free or 1.
     ///
     /// # Errors
     /// [`LoadDetectorError`] if the manifest is out of range or the network does not load or fit it.
-    #[cfg(feature = "onnx")]
     pub fn new(manifest: DetectorManifest, model: &[u8]) -> Result<Self, LoadDetectorError> {
-        use crate::runtime::{LoadOptions, load_onnx};
+        let model: ModelBytes = Arc::new(model.to_vec());
+        Self::open(manifest, &model)
+    }
+
+    /// As [`new`](Self::new), with a compiled model left where it lies.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn open(manifest: DetectorManifest, model: &ModelBytes) -> Result<Self, LoadDetectorError> {
         manifest.validate()?;
-        let options = LoadOptions {
-            shapes: vec![(manifest.input.clone(), manifest.preprocess.shape().to_vec())],
-            outputs: output_names(&manifest).map(Clone::clone).to_vec(),
-        };
-        let model = load_onnx(model, &options)
+        let model = runtime::load(model, &manifest.load_options())
             .map_err(|source| LoadDetectorError::Model { name: manifest.name.clone(), source })?;
         Self::with_model(manifest, model)
     }
@@ -44,15 +46,15 @@ impl Detector {
     /// [`LoadDetectorError`] if the manifest is out of range or the network lacks an input or output it names.
     pub fn with_model(manifest: DetectorManifest, model: Box<dyn Model>) -> Result<Self, LoadDetectorError> {
         manifest.validate()?;
-        let find = |port: &String, names: &[String]| {
+        let find = |port: &str, names: &[String]| {
             names.iter().position(|n| n == port).ok_or_else(|| LoadDetectorError::Port {
                 name: manifest.name.clone(),
-                port: port.clone(),
+                port: port.into(),
                 known: names.join(", "),
             })
         };
         find(&manifest.input, model.input_names())?;
-        let [heat, size, offset] = output_names(&manifest).map(|name| find(name, model.output_names()));
+        let [heat, size, offset] = manifest.outputs.names().map(|name| find(name, model.output_names()));
         Ok(Self { outputs: [heat?, size?, offset?], model, manifest })
     }
 
@@ -134,12 +136,6 @@ impl fmt::Debug for Detector {
     }
 }
 
-/// In the order of [`Detector::outputs`].
-fn output_names(manifest: &DetectorManifest) -> [&String; 3] {
-    let names = &manifest.outputs;
-    [&names.heatmap, &names.size, &names.offset]
-}
-
 /// Why a detector cannot be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LoadDetectorError {
@@ -147,7 +143,6 @@ pub enum LoadDetectorError {
     #[error("detector: {0}")]
     Manifest(#[from] DetectorManifestError),
     /// The network cannot be loaded.
-    #[cfg(feature = "onnx")]
     #[error("detector {name}: {source}")]
     Model {
         /// Name in the manifest.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::preprocess::{ImageSpec, SpecError};
+use crate::runtime::LoadOptions;
 
 /// `"kind": "detector"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,13 @@ pub struct DetectorOutputs {
     pub size: String,
     /// f32 `[1, 2, h, w]`: where in its cell the centre lies, across and down, in cells.
     pub offset: String,
+}
+
+impl DetectorOutputs {
+    /// Heatmap, size, offset.
+    pub fn names(&self) -> [&str; 3] {
+        [&self.heatmap, &self.size, &self.offset]
+    }
 }
 
 /// How to feed a detector and read what comes out.
@@ -59,6 +67,14 @@ pub struct DetectorManifest {
 }
 
 impl DetectorManifest {
+    /// How its network is loaded, and compiled.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            shapes: vec![(self.input.clone(), self.preprocess.shape().to_vec())],
+            outputs: self.outputs.names().map(str::to_owned).to_vec(),
+        }
+    }
+
     /// Reads and checks the JSON.
     ///
     /// # Errors

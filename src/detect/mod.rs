@@ -15,6 +15,7 @@ pub use nms::nms;
 use sha2::{Digest, Sha256};
 
 use crate::geometry::Rect;
+use crate::runtime::plan;
 
 /// Most boxes in one picture.
 pub const MAX_DETECTIONS: usize = 300;
@@ -23,6 +24,7 @@ pub const MAX_DETECTIONS: usize = 300;
 /// there is nothing in its manifest to leave out.)
 pub fn id(manifest_json: &[u8], model: &[u8]) -> [u8; 32] {
     let mut hasher = Sha256::new();
+    let model = if plan::is_plan(model) { plan::identity(model) } else { model };
     for part in [manifest_json, model] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::manifest::{ImageManifest, Pooling, TextInputs, TextManifest};
 use crate::preprocess::ImageSpec;
+use crate::runtime::plan;
 
 /// SHA-256 over everything that changes an encoder's vectors: network, tokenizer, preprocessing. Two encoders with
 /// one id give the same vectors; a pack refuses queries of another id than its rows have. Names, licences and
@@ -62,6 +63,8 @@ impl EncoderId {
     fn hash(tag: &str, model: &[u8], tokenizer: &[u8], preprocessing: &impl Serialize) -> Self {
         let json = serde_json::to_vec(preprocessing).expect("plain structs of strings and numbers");
         let mut hasher = Sha256::new();
+        // Of a compiled model only what tells it apart is read; its weights may be large and stay untouched.
+        let model = if plan::is_plan(model) { plan::identity(model) } else { model };
         for part in [tag.as_bytes(), model, tokenizer, &json] {
             hasher.update((part.len() as u64).to_le_bytes());
             hasher.update(part);

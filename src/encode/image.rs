@@ -1,6 +1,7 @@
 //! Pictures to vectors.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::manifest::ImageManifest;
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector};
@@ -8,7 +9,7 @@ use crate::embedding::Embedding;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::preprocess::prepare;
-use crate::runtime::{Model, Tensor};
+use crate::runtime::{self, Model, ModelBytes, Tensor};
 
 /// An image network with its preprocessing.
 pub struct ImageEncoder {
@@ -19,20 +20,23 @@ pub struct ImageEncoder {
 }
 
 impl ImageEncoder {
-    /// Loads an ONNX image encoder. The batch axis may be free or 1.
+    /// Loads an image encoder, compiled or ONNX (feature `onnx`). The batch axis may be free or 1.
     ///
     /// # Errors
     /// [`LoadEncoderError`] if the manifest is out of range or the network does not load or fit it.
-    #[cfg(feature = "onnx")]
     pub fn new(manifest: ImageManifest, model: &[u8]) -> Result<Self, LoadEncoderError> {
-        use crate::runtime::{LoadOptions, load_onnx};
+        let model: ModelBytes = Arc::new(model.to_vec());
+        Self::open(manifest, &model)
+    }
+
+    /// As [`new`](Self::new), with a compiled model left where it lies.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn open(manifest: ImageManifest, model: &ModelBytes) -> Result<Self, LoadEncoderError> {
         check(&manifest)?;
-        let id = EncoderId::of_image(&manifest, model);
-        let options = LoadOptions {
-            shapes: vec![(manifest.input.clone(), manifest.preprocess.shape().to_vec())],
-            outputs: vec![manifest.output.clone()],
-        };
-        let model = load_onnx(model, &options)
+        let id = EncoderId::of_image(&manifest, (**model).as_ref());
+        let model = runtime::load(model, &manifest.load_options())
             .map_err(|source| LoadEncoderError::Model { name: manifest.name.clone(), source })?;
         Self::with_model(manifest, model, id)
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::preprocess::{ImageSpec, SpecError};
+use crate::runtime::LoadOptions;
 
 /// Largest dimension of an encoder's output.
 pub const MAX_MODEL_DIM: usize = 4096;
@@ -115,6 +116,13 @@ pub struct TextInputs {
     pub types: Option<String>,
 }
 
+impl TextInputs {
+    /// The names that are there.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.ids.as_str()).chain(self.mask.as_deref()).chain(self.types.as_deref())
+    }
+}
+
 /// How to feed a text encoder, and what comes out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,6 +169,14 @@ pub struct TextManifest {
 }
 
 impl ImageManifest {
+    /// How its network is loaded, and compiled.
+    pub fn load_options(&self) -> LoadOptions {
+        LoadOptions {
+            shapes: vec![(self.input.clone(), self.preprocess.shape().to_vec())],
+            outputs: vec![self.output.clone()],
+        }
+    }
+
     /// Reads and checks the JSON.
     ///
     /// # Errors
@@ -183,6 +199,16 @@ impl ImageManifest {
 }
 
 impl TextManifest {
+    /// How its network is loaded, and compiled.
+    pub fn load_options(&self) -> LoadOptions {
+        let mut options = LoadOptions { shapes: vec![], outputs: vec![self.output.clone()] };
+        if self.pad_to_max {
+            let shape = |port: &str| (port.to_owned(), vec![1, self.max_tokens]);
+            options.shapes = self.inputs.names().map(shape).collect();
+        }
+        options
+    }
+
     /// Reads and checks the JSON.
     ///
     /// # Errors

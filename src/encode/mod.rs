@@ -21,9 +21,7 @@ pub use text::TextEncoder;
 
 use crate::embedding::{Embedding, EmbeddingError};
 use crate::preprocess::PrepareError;
-#[cfg(feature = "onnx")]
-use crate::runtime::LoadModelError;
-use crate::runtime::{RunError, Tensor};
+use crate::runtime::{LoadModelError, RunError, Tensor};
 
 /// Why an encoder cannot be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -32,7 +30,6 @@ pub enum LoadEncoderError {
     #[error("encoder: {0}")]
     Manifest(#[from] ManifestError),
     /// The network cannot be loaded.
-    #[cfg(feature = "onnx")]
     #[error("encoder {name}: {source}")]
     Model {
         /// Name in the manifest.

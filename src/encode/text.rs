@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
 
 use super::manifest::{Pooling, TextManifest};
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector, unit, wrong_output};
 use crate::embedding::Embedding;
-use crate::runtime::{Kind, Model, Tensor};
+use crate::runtime::{self, Kind, Model, ModelBytes, Tensor};
 
 /// Bytes of a text that are read for each token allowed; the rest could not change the result of any real tokenizer.
 const BYTES_PER_TOKEN: usize = 64;
@@ -35,25 +36,32 @@ struct Tokens {
 }
 
 impl TextEncoder {
-    /// Loads an ONNX text encoder and its `tokenizer.json`. Batch and length may be free or fixed.
+    /// Loads a text encoder, compiled or ONNX (feature `onnx`), and its `tokenizer.json`. Batch and length may be free
+    /// or fixed.
     ///
     /// # Errors
     /// [`LoadEncoderError`] if the manifest is out of range, or network or tokenizer do not load or fit it.
-    #[cfg(feature = "onnx")]
     pub fn new(
         manifest: TextManifest,
         model: &[u8],
         tokenizer_json: &[u8],
     ) -> Result<Self, LoadEncoderError> {
-        use crate::runtime::{LoadOptions, load_onnx};
+        let model: ModelBytes = Arc::new(model.to_vec());
+        Self::open(manifest, &model, tokenizer_json)
+    }
+
+    /// As [`new`](Self::new), with a compiled model left where it lies.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn open(
+        manifest: TextManifest,
+        model: &ModelBytes,
+        tokenizer_json: &[u8],
+    ) -> Result<Self, LoadEncoderError> {
         check(&manifest)?;
-        let id = EncoderId::of_text(&manifest, model, tokenizer_json);
-        let mut options = LoadOptions { shapes: vec![], outputs: vec![manifest.output.clone()] };
-        if manifest.pad_to_max {
-            options.shapes =
-                ports(&manifest).map(|port| (port.to_owned(), vec![1, manifest.max_tokens])).collect();
-        }
-        let model = load_onnx(model, &options)
+        let id = EncoderId::of_text(&manifest, (**model).as_ref(), tokenizer_json);
+        let model = runtime::load(model, &manifest.load_options())
             .map_err(|source| LoadEncoderError::Model { name: manifest.name.clone(), source })?;
         Self::with_model(manifest, model, tokenizer_json, id)
     }
@@ -78,7 +86,7 @@ impl TextEncoder {
             known: list(names),
         };
         let mut length = manifest.pad_to_max.then_some(manifest.max_tokens);
-        for port in ports(&manifest) {
+        for port in manifest.inputs.names() {
             if !model.input_names().iter().any(|n| n == port) {
                 return Err(missing("input", port, model.input_names()));
             }
@@ -92,7 +100,7 @@ impl TextEncoder {
                 }
             }
         }
-        if let Some(other) = model.input_names().iter().find(|n| !ports(&manifest).any(|p| p == n.as_str())) {
+        if let Some(other) = model.input_names().iter().find(|n| !manifest.inputs.names().any(|p| p == n.as_str())) {
             return Err(LoadEncoderError::Unfed { name: name.clone(), port: other.clone() });
         }
         let output = model.output_names().iter().position(|n| *n == manifest.output);
@@ -169,12 +177,6 @@ impl fmt::Debug for TextEncoder {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// The graph inputs that the manifest names.
-fn ports(manifest: &TextManifest) -> impl Iterator<Item = &str> {
-    let names = &manifest.inputs;
-    [Some(&names.ids), names.mask.as_ref(), names.types.as_ref()].into_iter().flatten().map(String::as_str)
 }
 
 /// The tokenizer, cutting at `limit` tokens and not padding, and the id to pad with.

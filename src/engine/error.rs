@@ -54,14 +54,6 @@ pub enum FindError {
         /// Which.
         kind: EncoderKind,
     },
-    /// This build of the library cannot run the pack's models.
-    #[error(
-        "the pack's {kind} needs the feature \"onnx\", which this build lacks; hand a loaded model over instead"
-    )]
-    NoRuntime {
-        /// Which.
-        kind: EncoderKind,
-    },
     /// A model in the pack cannot be loaded.
     #[error("the pack's {kind} cannot be loaded: {source}")]
     LoadEncoder {

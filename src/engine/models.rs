@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Engine;
 use super::error::FindError;
-use crate::detect::{self, Detector};
-use crate::encode::{ImageEncoder, TextEncoder};
+use crate::detect::{self, Detector, DetectorManifest, LoadDetectorError};
+use crate::encode::{ImageEncoder, ImageManifest, TextEncoder, TextManifest};
+use crate::runtime::ModelBytes;
 use crate::pack::{EncoderKind, SectionKind};
 
 /// A model that is loaded once, when first needed.
@@ -49,8 +50,9 @@ impl Engine {
         const KIND: EncoderKind = EncoderKind::Image;
         self.image.get(|| {
             let manifest = self.part(SectionKind::ImageManifest, KIND)?;
-            let model = self.part(SectionKind::ImageModel, KIND)?;
-            let encoder = load::image(manifest, model)?;
+            let model = self.model(SectionKind::ImageModel, KIND)?;
+            let load = || ImageEncoder::open(ImageManifest::from_json(manifest)?, &model);
+            let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
             Ok(encoder)
         })
@@ -60,9 +62,10 @@ impl Engine {
         const KIND: EncoderKind = EncoderKind::Text;
         self.text.get(|| {
             let manifest = self.part(SectionKind::TextManifest, KIND)?;
-            let model = self.part(SectionKind::TextModel, KIND)?;
+            let model = self.model(SectionKind::TextModel, KIND)?;
             let tokenizer = self.part(SectionKind::TextTokenizer, KIND)?;
-            let encoder = load::text(manifest, model, tokenizer)?;
+            let load = || TextEncoder::open(TextManifest::from_json(manifest)?, &model, tokenizer);
+            let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
             Ok(encoder)
         })
@@ -72,59 +75,20 @@ impl Engine {
         const KIND: EncoderKind = EncoderKind::Detector;
         self.detector.get(|| {
             let manifest = self.part(SectionKind::DetectorManifest, KIND)?;
-            let model = self.part(SectionKind::DetectorModel, KIND)?;
-            let detector = load::detector(manifest, model)?;
-            self.pack.check_encoder(KIND, &detect::id(manifest, model))?;
+            let model = self.model(SectionKind::DetectorModel, KIND)?;
+            let parsed = DetectorManifest::from_json(manifest).map_err(LoadDetectorError::from)?;
+            let detector = Detector::open(parsed, &model)?;
+            self.pack.check_encoder(KIND, &detect::id(manifest, (*model).as_ref()))?;
             Ok(detector)
         })
     }
 
+    /// A model's bytes, which stay in the pack's map.
+    fn model(&self, section: SectionKind, kind: EncoderKind) -> Result<ModelBytes, FindError> {
+        self.pack.shared_section(section).ok_or(FindError::NoModel { kind })
+    }
+
     fn part(&self, section: SectionKind, kind: EncoderKind) -> Result<&[u8], FindError> {
         self.pack.section(section).ok_or(FindError::NoModel { kind })
-    }
-}
-
-/// From a pack's bytes to models, through tract.
-#[cfg(feature = "onnx")]
-mod load {
-    use super::{Detector, EncoderKind, FindError, ImageEncoder, TextEncoder};
-    use crate::detect::{DetectorManifest, LoadDetectorError};
-    use crate::encode::{ImageManifest, LoadEncoderError, TextManifest};
-
-    fn named(kind: EncoderKind) -> impl Fn(LoadEncoderError) -> FindError {
-        move |source| FindError::LoadEncoder { kind, source }
-    }
-
-    pub fn image(manifest: &[u8], model: &[u8]) -> Result<ImageEncoder, FindError> {
-        let load = || ImageEncoder::new(ImageManifest::from_json(manifest)?, model);
-        load().map_err(named(EncoderKind::Image))
-    }
-
-    pub fn text(manifest: &[u8], model: &[u8], tokenizer: &[u8]) -> Result<TextEncoder, FindError> {
-        let load = || TextEncoder::new(TextManifest::from_json(manifest)?, model, tokenizer);
-        load().map_err(named(EncoderKind::Text))
-    }
-
-    pub fn detector(manifest: &[u8], model: &[u8]) -> Result<Detector, FindError> {
-        let manifest = DetectorManifest::from_json(manifest).map_err(LoadDetectorError::from)?;
-        Ok(Detector::new(manifest, model)?)
-    }
-}
-
-/// Without a runtime only models handed over in `EngineOptions` can be used.
-#[cfg(not(feature = "onnx"))]
-mod load {
-    use super::{Detector, EncoderKind, FindError, ImageEncoder, TextEncoder};
-
-    pub fn image(_: &[u8], _: &[u8]) -> Result<ImageEncoder, FindError> {
-        Err(FindError::NoRuntime { kind: EncoderKind::Image })
-    }
-
-    pub fn text(_: &[u8], _: &[u8], _: &[u8]) -> Result<TextEncoder, FindError> {
-        Err(FindError::NoRuntime { kind: EncoderKind::Text })
-    }
-
-    pub fn detector(_: &[u8], _: &[u8]) -> Result<Detector, FindError> {
-        Err(FindError::NoRuntime { kind: EncoderKind::Detector })
     }
 }

@@ -14,6 +14,7 @@ use super::records::{RecordsLayout, RecordsView};
 use super::tables::{GtinView, RowsView, TableError, TombstonesView};
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How to open a pack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +44,23 @@ pub struct VerifyReport {
 
 /// An open pack. Views borrow from it; nothing is copied but the meta section.
 pub struct Pack {
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
     header: Header,
     sections: Vec<SectionInfo>,
     meta: PackMeta,
     records: RecordsLayout,
+}
+
+/// A part of a pack's bytes.
+struct SharedSection {
+    bytes: Arc<Bytes>,
+    range: std::ops::Range<usize>,
+}
+
+impl AsRef<[u8]> for SharedSection {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[self.range.clone()]
+    }
 }
 
 impl std::fmt::Debug for Pack {
@@ -98,7 +111,7 @@ impl Pack {
         let header = read_header(&bytes)?;
         let sections = read_table(&bytes, &header)?;
         let mut pack =
-            Self { bytes, header, sections, meta: PackMeta::default(), records: RecordsLayout::default() };
+            Self { bytes: Arc::new(bytes), header, sections, meta: PackMeta::default(), records: RecordsLayout::default() };
         for section in &pack.sections {
             if options.verify || section.id.kind().is_some_and(SectionKind::checked_at_open) {
                 pack.check_blocks(section)?;
@@ -220,6 +233,15 @@ impl Pack {
     /// The bytes of a section.
     pub fn section(&self, kind: SectionKind) -> Option<&[u8]> {
         self.section_by_id(kind.into())
+    }
+
+    /// The bytes of a section, which stay readable when the pack is gone: they hold on to the map.
+    pub fn shared_section(&self, kind: SectionKind) -> Option<Arc<dyn AsRef<[u8]> + Send + Sync>> {
+        let section = self.sections.iter().find(|s| s.id == kind.into())?;
+        let from = section.offset as usize;
+        let range = from..from + section.len as usize;
+        self.bytes.get(range.clone())?;
+        Some(Arc::new(SharedSection { bytes: self.bytes.clone(), range }))
     }
 
     /// The bytes of a section by number, known or not.

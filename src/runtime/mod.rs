@@ -1,19 +1,22 @@
 //! Neural networks behind one small trait, [`Model`]. Imports only `kernels`.
 //!
 //! The pipeline knows tensors and this trait and nothing of any engine, so its tests run on arithmetic fakes.
-//! `load_onnx` (feature `onnx`) reads an ONNX file through tract.
+//! A phone runs a [`plan`]; `compile` makes one from ONNX on the desk, and `load_onnx` runs through tract what a plan
+//! does not hold (both feature `onnx`).
 
 #[cfg(feature = "onnx")]
 pub mod compile;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod load;
 pub mod plan;
 mod tensor;
 
 pub use tensor::{Kind, Tensor, TensorError};
 
+pub use load::{LoadModelError, LoadOptions, ModelBytes, load};
 #[cfg(feature = "onnx")]
-pub use onnx::{LoadModelError, LoadOptions, load_onnx};
+pub use onnx::load_onnx;
 
 /// A network ready to run; one may be used from several threads at once.
 pub trait Model: Send + Sync {

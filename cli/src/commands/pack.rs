@@ -65,7 +65,15 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     for (line, id) in &report.unfindable {
         note!("skipped line {line}: product {id:?} has no picture, text or GTIN that can be used");
     }
+    for (model, reason) in report.models.iter().filter_map(|m| Some((m.model, m.kept.as_ref()?))) {
+        note!("the {model} runs as ONNX, slower than compiled: {reason}");
+    }
     if json {
+        let models: Vec<_> = report
+            .models
+            .iter()
+            .map(|m| json!({ "model": m.model, "compiled": m.kept.is_none(), "reason": m.kept }))
+            .collect();
         output::print(&json!({
             "pack": output::path(&args.out),
             "products": report.meta.product_count,
@@ -75,6 +83,7 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
             "skipped_rows": refused.len() + report.unfindable.len(),
             "skipped_images": report.skipped.len(),
             "index": { "image": report.meta.image_index, "text": report.meta.text_index },
+            "models": models,
         }))
     } else {
         summary(args, &report, refused.len())

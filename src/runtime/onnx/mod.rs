@@ -8,21 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tract_onnx::prelude::*;
 
-use super::{Kind, Model, Port};
+use super::{Kind, LoadModelError, LoadOptions, Model, Port};
 use run::{Feed, TractModel};
 
 pub(super) use proto::check;
-
-/// What to fix when an ONNX file is loaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// Full shapes of inputs. An input not named here gets batch 1 on its first axis if that is free, and one free
-    /// length shared by all inputs on its other free axes.
-    pub shapes: Vec<(String, Vec<usize>)>,
-    /// The outputs wanted, in this order; all if empty. What only the others need is cut away, so one tower of a
-    /// two-tower file can be loaded alone.
-    pub outputs: Vec<String>,
-}
 
 /// Reads an ONNX model from memory and makes it ready to run.
 ///
@@ -71,77 +60,6 @@ fn load(bytes: &[u8], options: &LoadOptions) -> Result<Box<dyn Model>, LoadModel
         .collect();
     let plan = model.into_optimized().and_then(|m| m.into_runnable()).map_err(refused)?;
     Ok(Box::new(TractModel::new(plan, feeds, graph.outputs)))
-}
-
-/// Why an ONNX file cannot be loaded.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadModelError {
-    /// The bytes are no ONNX model.
-    #[error("not an ONNX model: {reason}")]
-    NotOnnx {
-        /// What the reader said.
-        reason: String,
-    },
-    /// Weights in a second file.
-    #[error("the weights of `{tensor}` are in another file; save the ONNX model with all weights inside")]
-    ExternalData {
-        /// The first such tensor.
-        tensor: String,
-    },
-    /// A tensor whose bytes do not fill its shape.
-    #[error("the tensor `{tensor}` does not hold what its shape says; is the file whole?")]
-    BadTensor {
-        /// Its name.
-        tensor: String,
-    },
-    /// An operator that the engine does not have.
-    #[error("the operator {operator} (node `{node}`) is not supported; export the model without it")]
-    UnknownOperator {
-        /// Operator, with its domain if it is not ONNX's own.
-        operator: String,
-        /// Node that uses it.
-        node: String,
-    },
-    /// No such input.
-    #[error("the model has no input `{name}` (it has {known})")]
-    NoInput {
-        /// Name wanted.
-        name: String,
-        /// Names it has.
-        known: String,
-    },
-    /// No such output.
-    #[error("the model has no output `{name}` (it has {known})")]
-    NoOutput {
-        /// Name wanted.
-        name: String,
-        /// Names it has.
-        known: String,
-    },
-    /// An input declared with another shape.
-    #[error("the model's input `{name}` is {declared}, not {wanted}")]
-    InputShape {
-        /// Its name.
-        name: String,
-        /// Shape in the file, `?` where free.
-        declared: String,
-        /// Shape wanted.
-        wanted: String,
-    },
-    /// An input of an element type that is not fed here.
-    #[error("the model's input `{name}` takes {element}; f32, i64 and i32 can be fed")]
-    InputElement {
-        /// Its name.
-        name: String,
-        /// Element type in the file.
-        element: String,
-    },
-    /// The engine does not take the graph for another reason.
-    #[error("the model cannot be run: {reason}")]
-    Refused {
-        /// What the engine said, in one line.
-        reason: String,
-    },
 }
 
 /// Error chains with line breaks and graph dumps, as one line of bearable length.

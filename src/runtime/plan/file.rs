@@ -55,6 +55,15 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Program, std::ops::Range<usize>), Op
     Ok((program, header.weights))
 }
 
+/// The bytes that tell one plan from another: header (with the weights' checksum) and program, without the weights.
+/// Everything, if this is no sound plan.
+pub fn identity(bytes: &[u8]) -> &[u8] {
+    match Header::read(bytes) {
+        Ok(header) => &bytes[..header.weights.start],
+        Err(_) => bytes,
+    }
+}
+
 /// Compares the weights' checksum too.
 ///
 /// # Errors

@@ -9,16 +9,16 @@ mod exec;
 mod file;
 pub mod program;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Kind, Model, Port, RunError, Tensor};
+use super::{Kind, Model, ModelBytes, Port, RunError, Tensor};
 use crate::kernels::Isa;
 use crate::kernels::int8::Int8;
 use exec::{Numbers, State};
 use program::Program;
 
-pub use file::{VERSION, is_plan, verify};
+pub use file::{VERSION, identity, is_plan, verify};
 #[cfg(feature = "onnx")]
 pub(super) use file::{ALIGN, write};
 
@@ -38,15 +38,12 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that a plan keeps hold of: a stretch of a mapped pack, or a vector.
-pub type PlanBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
-
 /// A compiled network, ready to run; one may be used from several threads at once.
 pub struct Plan {
     program: Program,
     /// Of each step that has weights.
     numbers: Vec<Option<Numbers>>,
-    bytes: PlanBytes,
+    bytes: ModelBytes,
     weights: std::ops::Range<usize>,
     memory: u64,
     kernels: &'static Int8,
@@ -71,7 +68,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`OpenPlanError`] says what is wrong with the file, or which limit it exceeds.
-    pub fn open(bytes: PlanBytes, limits: &Limits) -> Result<Self, OpenPlanError> {
+    pub fn open(bytes: ModelBytes, limits: &Limits) -> Result<Self, OpenPlanError> {
         let all = (*bytes).as_ref();
         let (program, weights) = file::read(all)?;
         let memory = check::check(&program, weights.len(), limits)?;
