@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::window::{self, Pixel};
 use super::{Add, CHANNELS, COLUMNS, Depthwise, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, reference};
 use crate::kernels::Isa;
 
@@ -200,120 +201,85 @@ unsafe fn tile<const NV: usize, const MR: usize, F: Finish>(
                 }
             }
         }
-        for v in 0..NV {
-            let column = (block + v) * COLUMNS;
-            let left = (matrix.n - column).min(COLUMNS);
-            let mask = ((1u32 << left) - 1) as __mmask16;
-            for (r, sums) in sums.iter().enumerate() {
-                finish.store(sums[v], matrix, row + r, column, mask);
+        // By value: sums that stayed indexed by a variable here would be kept in memory in the loop above, too.
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (v, sums) in sums.into_iter().enumerate() {
+                let column = (block + v) * COLUMNS;
+                let left = (matrix.n - column).min(COLUMNS);
+                let mask = ((1u32 << left) - 1) as __mmask16;
+                finish.store(sums, matrix, row + r, column, mask);
             }
         }
     }
 }
 
 fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
-    // SAFETY: `INT8` is only handed out where `available`; `Int8::depthwise` has checked every length.
-    unsafe {
-        match layer.kernel {
-            [3, 3] => rows_of::<3, 3>(layer, first, out),
-            [5, 5] => rows_of::<5, 5>(layer, first, out),
-            [7, 7] => rows_of::<7, 7>(layer, first, out),
-            _ => reference::INT8.depthwise(layer, first, out),
-        }
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+    unsafe fn wide(layer: &Depthwise, first: usize, out: &mut [u8]) {
+        // SAFETY: the caller's.
+        unsafe { window::depthwise::<Wide>(layer, first, out) }
     }
+    // SAFETY: `INT8` is only handed out where `available`, and `Int8::depthwise` has checked every length.
+    unsafe { wide(layer, first, out) }
 }
 
-/// # Safety
-/// See [`depthwise`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn rows_of<const KH: usize, const KW: usize>(d: &Depthwise, first: usize, out: &mut [u8]) {
-    let row_bytes = d.out_width * d.channels;
-    for (i, out) in out.chunks_exact_mut(row_bytes).enumerate() {
-        let top = (first + i) * d.stride[0];
-        let rows_inside = top >= d.pad[0] && top + KH <= d.pad[0] + d.height;
-        for (ox, out) in out.chunks_exact_mut(d.channels).enumerate() {
-            let left = ox * d.stride[1];
-            // SAFETY: where all taps are inside, each is a whole pixel of `x` with `SLACK` after it; otherwise each
-            // pointer is such a pixel or `outside`, which is as long.
-            unsafe {
-                if rows_inside && left >= d.pad[1] && left + KW <= d.pad[1] + d.width {
-                    let corner = ((top - d.pad[0]) * d.width + left - d.pad[1]) * d.channels;
-                    let base = d.x.as_ptr().add(corner);
-                    let (down, right) = (d.width * d.channels, d.channels);
-                    pixel::<KH, KW>(d, out, |tap| base.add(tap / KW * down + tap % KW * right));
-                } else {
-                    let inside = |tap: usize| {
-                        let (y, x) = (top + tap / KW, left + tap % KW);
-                        let y = y.checked_sub(d.pad[0]).filter(|y| *y < d.height)?;
-                        let x = x.checked_sub(d.pad[1]).filter(|x| *x < d.width)?;
-                        Some(d.x.as_ptr().add((y * d.width + x) * d.channels))
-                    };
-                    let mut taps = [d.outside.as_ptr(); super::MAX_TAPS];
-                    for (tap, pointer) in taps.iter_mut().take(KH * KW).enumerate() {
-                        *pointer = inside(tap).unwrap_or(d.outside.as_ptr());
+struct Wide;
+
+impl Pixel for Wide {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+    unsafe fn pixel<const KH: usize, const KW: usize>(
+        d: &Depthwise,
+        out: &mut [u8],
+        tap: impl Fn(usize) -> *const u8,
+    ) {
+        let taps = KH * KW;
+        let groups = taps.div_ceil(INPUTS);
+        let (low, high) = d.quant.bounds();
+        let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
+        let zero = _mm512_set1_epi32(i32::from(d.quant.zero));
+        // SAFETY: the caller's; per-channel numbers are padded to whole blocks, and a read past the last channel stays in
+        // the slack. `out` is one pixel and the mask keeps to its channels.
+        unsafe {
+            for (block, out) in out.chunks_mut(CHANNELS).enumerate() {
+                let at = block * CHANNELS;
+                let load = |t: usize| {
+                    if t < taps { _mm512_loadu_si512(tap(t).add(at).cast()) } else { _mm512_setzero_si512() }
+                };
+                let bias = d.bias.as_ptr().add(at);
+                let mut sums: [__m512i; 4] =
+                    std::array::from_fn(|v| _mm512_loadu_si512(bias.add(v * 16).cast()));
+                let weights = d.weights.as_ptr().add(at * groups * INPUTS);
+                for group in 0..groups {
+                    let t = group * INPUTS;
+                    let (x0, x1, x2, x3) = (load(t), load(t + 1), load(t + 2), load(t + 3));
+                    let (l01, h01) = (_mm512_unpacklo_epi8(x0, x1), _mm512_unpackhi_epi8(x0, x1));
+                    let (l23, h23) = (_mm512_unpacklo_epi8(x2, x3), _mm512_unpackhi_epi8(x2, x3));
+                    let quads = [
+                        _mm512_unpacklo_epi16(l01, l23),
+                        _mm512_unpackhi_epi16(l01, l23),
+                        _mm512_unpacklo_epi16(h01, h23),
+                        _mm512_unpackhi_epi16(h01, h23),
+                    ];
+                    for v in 0..4 {
+                        let w = _mm512_loadu_si512(weights.add((group * 4 + v) * 64).cast());
+                        sums[v] = _mm512_dpbusd_epi32(sums[v], quads[v], w);
                     }
-                    pixel::<KH, KW>(d, out, |tap| taps[tap]);
                 }
+                let scale = d.scale.as_ptr().add(at);
+                let values: [__m512i; 4] = std::array::from_fn(|v| {
+                    let value =
+                        _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), _mm512_loadu_ps(scale.add(v * 16)));
+                    let value = _mm512_min_ps(_mm512_max_ps(value, low), high);
+                    _mm512_add_epi32(_mm512_cvtps_epi32(value), zero)
+                });
+                let bytes = _mm512_packus_epi16(
+                    _mm512_packs_epi32(values[0], values[1]),
+                    _mm512_packs_epi32(values[2], values[3]),
+                );
+                let mask = if out.len() == CHANNELS { !0 } else { (1u64 << out.len()) - 1 };
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, bytes);
             }
-        }
-    }
-}
-
-/// One output pixel, all channels.
-///
-/// # Safety
-/// `tap(t)` must point to `channels` bytes and `SLACK` more, for every `t < KH · KW`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-unsafe fn pixel<const KH: usize, const KW: usize>(
-    d: &Depthwise,
-    out: &mut [u8],
-    tap: impl Fn(usize) -> *const u8,
-) {
-    let taps = KH * KW;
-    let groups = taps.div_ceil(INPUTS);
-    let (low, high) = d.quant.bounds();
-    let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
-    let zero = _mm512_set1_epi32(i32::from(d.quant.zero));
-    // SAFETY: the caller's; per-channel numbers are padded to whole blocks, and a read past the last channel stays in
-    // the slack. `out` is one pixel and the mask keeps to its channels.
-    unsafe {
-        for (block, out) in out.chunks_mut(CHANNELS).enumerate() {
-            let at = block * CHANNELS;
-            let load = |t: usize| {
-                if t < taps { _mm512_loadu_si512(tap(t).add(at).cast()) } else { _mm512_setzero_si512() }
-            };
-            let bias = d.bias.as_ptr().add(at);
-            let mut sums: [__m512i; 4] = std::array::from_fn(|v| _mm512_loadu_si512(bias.add(v * 16).cast()));
-            let weights = d.weights.as_ptr().add(at * groups * INPUTS);
-            for group in 0..groups {
-                let t = group * INPUTS;
-                let (x0, x1, x2, x3) = (load(t), load(t + 1), load(t + 2), load(t + 3));
-                let (l01, h01) = (_mm512_unpacklo_epi8(x0, x1), _mm512_unpackhi_epi8(x0, x1));
-                let (l23, h23) = (_mm512_unpacklo_epi8(x2, x3), _mm512_unpackhi_epi8(x2, x3));
-                let quads = [
-                    _mm512_unpacklo_epi16(l01, l23),
-                    _mm512_unpackhi_epi16(l01, l23),
-                    _mm512_unpacklo_epi16(h01, h23),
-                    _mm512_unpackhi_epi16(h01, h23),
-                ];
-                for v in 0..4 {
-                    let w = _mm512_loadu_si512(weights.add((group * 4 + v) * 64).cast());
-                    sums[v] = _mm512_dpbusd_epi32(sums[v], quads[v], w);
-                }
-            }
-            let scale = d.scale.as_ptr().add(at);
-            let values: [__m512i; 4] = std::array::from_fn(|v| {
-                let value = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[v]), _mm512_loadu_ps(scale.add(v * 16)));
-                let value = _mm512_min_ps(_mm512_max_ps(value, low), high);
-                _mm512_add_epi32(_mm512_cvtps_epi32(value), zero)
-            });
-            let bytes = _mm512_packus_epi16(
-                _mm512_packs_epi32(values[0], values[1]),
-                _mm512_packs_epi32(values[2], values[3]),
-            );
-            let mask = if out.len() == CHANNELS { !0 } else { (1u64 << out.len()) - 1 };
-            _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), mask, bytes);
         }
     }
 }

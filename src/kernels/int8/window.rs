@@ -40,6 +40,10 @@ pub(super) unsafe fn depthwise<P: Pixel>(layer: &Depthwise, first: usize, out: &
 #[inline(always)]
 unsafe fn rows<P: Pixel, const KH: usize, const KW: usize>(d: &Depthwise, first: usize, out: &mut [u8]) {
     let (down, right) = (d.width * d.channels, d.channels);
+    let mut offsets = [0; MAX_TAPS];
+    for (tap, offset) in offsets.iter_mut().take(KH * KW).enumerate() {
+        *offset = tap / KW * down + tap % KW * right;
+    }
     for (i, out) in out.chunks_exact_mut(d.out_width * d.channels).enumerate() {
         let top = (first + i) * d.stride[0];
         let rows_inside = top >= d.pad[0] && top + KH <= d.pad[0] + d.height;
@@ -50,7 +54,7 @@ unsafe fn rows<P: Pixel, const KH: usize, const KW: usize>(d: &Depthwise, first:
             unsafe {
                 if rows_inside && left >= d.pad[1] && left + KW <= d.pad[1] + d.width {
                     let base = d.x.as_ptr().add((top - d.pad[0]) * down + (left - d.pad[1]) * right);
-                    P::pixel::<KH, KW>(d, out, |tap| base.add(tap / KW * down + tap % KW * right));
+                    P::pixel::<KH, KW>(d, out, |tap| base.add(offsets[tap]));
                 } else {
                     let mut taps = [d.outside.as_ptr(); MAX_TAPS];
                     for (tap, pointer) in taps.iter_mut().take(KH * KW).enumerate() {
