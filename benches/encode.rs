@@ -1,6 +1,7 @@
-//! The shipped encoders and the detector through tract: `cargo bench --bench encode`.
+//! The shipped encoders and the detector, compiled and through tract: `cargo bench --bench encode`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use shelfsight::detect::{Detector, DetectorManifest};
@@ -8,10 +9,17 @@ use shelfsight::encode::{
     EncoderFiles, ImageEncoder, ImageManifest, TextEncoder, TextManifest, read_encoder_files,
 };
 use shelfsight::preprocess::Photo;
+use shelfsight::runtime::compile::compile;
+use shelfsight::runtime::{LoadOptions, ModelBytes};
 
 fn files(name: &str) -> EncoderFiles {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/weights");
     read_encoder_files(&folder.join(name)).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Name of an engine and the model as it takes it.
+fn engines(onnx: &[u8], options: &LoadOptions) -> [(&'static str, Vec<u8>); 2] {
+    [("plan", compile(onnx, options).expect("compiles")), ("tract", onnx.to_vec())]
 }
 
 fn photo(width: u32, height: u32) -> Photo {
@@ -22,14 +30,19 @@ fn photo(width: u32, height: u32) -> Photo {
 fn image(c: &mut Criterion) {
     let files = files("image.json");
     let manifest = ImageManifest::from_json(&files.manifest_json).expect("shipped");
-    let encoder = ImageEncoder::new(manifest.clone(), &files.model).expect("shipped");
     let photo = photo(464, 348);
     let mut group = c.benchmark_group("encode_image");
     group.sample_size(20);
-    group.bench_function("464x348", |b| b.iter(|| encoder.encode(&photo.frame(), None).expect("encodes")));
-    group.bench_function("load", |b| {
-        b.iter(|| ImageEncoder::new(manifest.clone(), &files.model).expect("shipped"));
-    });
+    for (engine, model) in engines(&files.model, &manifest.load_options()) {
+        let encoder = ImageEncoder::new(manifest.clone(), &model).expect("shipped");
+        group.bench_function(format!("{engine}/464x348"), |b| {
+            b.iter(|| encoder.encode(&photo.frame(), None).expect("encodes"));
+        });
+        let shared: ModelBytes = Arc::new(model);
+        group.bench_function(format!("{engine}/load"), |b| {
+            b.iter(|| ImageEncoder::open(manifest.clone(), &shared).expect("shipped"));
+        });
+    }
     group.finish();
 }
 
@@ -38,15 +51,17 @@ fn text(c: &mut Criterion) {
     let mut manifest = TextManifest::from_json(&files.manifest_json).expect("shipped");
     manifest.max_tokens = 128;
     let tokenizer = files.tokenizer.expect("shipped");
-    let encoder = TextEncoder::new(manifest, &files.model, &tokenizer).expect("shipped");
     let mut group = c.benchmark_group("encode_text");
     group.sample_size(20);
-    for tokens in [8, 32, 128] {
-        // One token a word, and two special ones.
-        let text = "milk ".repeat(tokens - 2);
-        group.bench_function(format!("{tokens}_tokens"), |b| {
-            b.iter(|| encoder.encode(&text).expect("encodes"))
-        });
+    for (engine, model) in engines(&files.model, &manifest.load_options()) {
+        let encoder = TextEncoder::new(manifest.clone(), &model, &tokenizer).expect("shipped");
+        for tokens in [8, 32, 128] {
+            // One token a word, and two special ones.
+            let text = "milk ".repeat(tokens - 2);
+            group.bench_function(format!("{engine}/{tokens}_tokens"), |b| {
+                b.iter(|| encoder.encode(&text).expect("encodes"));
+            });
+        }
     }
     group.finish();
 }
@@ -54,11 +69,15 @@ fn text(c: &mut Criterion) {
 fn detector(c: &mut Criterion) {
     let files = files("detector.json");
     let manifest = DetectorManifest::from_json(&files.manifest_json).expect("shipped");
-    let detector = Detector::new(manifest, &files.model).expect("shipped");
     let photo = photo(1280, 960);
     let mut group = c.benchmark_group("detect");
     group.sample_size(20);
-    group.bench_function("1280x960", |b| b.iter(|| detector.detect(&photo.frame()).expect("detects")));
+    for (engine, model) in engines(&files.model, &manifest.load_options()) {
+        let detector = Detector::new(manifest.clone(), &model).expect("shipped");
+        group.bench_function(format!("{engine}/1280x960"), |b| {
+            b.iter(|| detector.detect(&photo.frame()).expect("detects"));
+        });
+    }
     group.finish();
 }
 

@@ -1,4 +1,5 @@
-//! The shipped models through tract, against the vectors that ONNX Runtime gave (`models/weights/reference.json`).
+//! The shipped models, compiled and through tract, against the vectors that ONNX Runtime gave
+//! (`models/weights/reference.json`).
 #![cfg(feature = "onnx")]
 #![allow(clippy::unwrap_used)]
 
@@ -9,6 +10,8 @@ use shelfsight::Embedding;
 use shelfsight::detect::{Detector, DetectorManifest};
 use shelfsight::encode::{ImageEncoder, ImageManifest, TextEncoder, TextManifest, read_encoder_files};
 use shelfsight::preprocess::Photo;
+use shelfsight::runtime::LoadOptions;
+use shelfsight::runtime::compile::compile;
 
 #[derive(Deserialize)]
 struct Reference {
@@ -47,38 +50,64 @@ fn picture() -> Photo {
     Photo::new(w, h, pixels.map(|v| (v % 256) as u8).collect()).unwrap()
 }
 
-fn image_encoder() -> ImageEncoder {
-    let files = read_encoder_files(&weights().join("image.json")).unwrap();
-    ImageEncoder::new(ImageManifest::from_json(&files.manifest_json).unwrap(), &files.model).unwrap()
+/// What runs a model.
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    Plan,
+    Tract,
 }
 
-fn text_encoder() -> TextEncoder {
+fn model(engine: Engine, onnx: Vec<u8>, options: &LoadOptions) -> Vec<u8> {
+    match engine {
+        Engine::Plan => compile(&onnx, options).unwrap(),
+        Engine::Tract => onnx,
+    }
+}
+
+fn image_encoder(engine: Engine) -> ImageEncoder {
+    let files = read_encoder_files(&weights().join("image.json")).unwrap();
+    let manifest = ImageManifest::from_json(&files.manifest_json).unwrap();
+    let model = model(engine, files.model, &manifest.load_options());
+    ImageEncoder::new(manifest, &model).unwrap()
+}
+
+fn text_encoder(engine: Engine) -> TextEncoder {
     let files = read_encoder_files(&weights().join("text.json")).unwrap();
     let manifest = TextManifest::from_json(&files.manifest_json).unwrap();
-    TextEncoder::new(manifest, &files.model, &files.tokenizer.unwrap()).unwrap()
+    let model = model(engine, files.model, &manifest.load_options());
+    TextEncoder::new(manifest, &model, &files.tokenizer.unwrap()).unwrap()
 }
 
 #[test]
 fn the_image_encoder_gives_the_reference_vector() {
-    let found =
-        cosine(&image_encoder().encode(&picture().frame(), None).unwrap(), &reference().image.embedding);
-    assert!(found >= 0.999, "cosine {found}");
+    for engine in [Engine::Plan, Engine::Tract] {
+        let found = image_encoder(engine).encode(&picture().frame(), None).unwrap();
+        let found = cosine(&found, &reference().image.embedding);
+        assert!(found >= 0.999, "{engine:?}: cosine {found}");
+    }
 }
 
 #[test]
 fn the_text_encoder_gives_the_reference_vectors() {
-    let encoder = text_encoder();
-    for case in reference().text {
-        let found = cosine(&encoder.encode(&case.text).unwrap(), &case.embedding);
-        // Activations are quantised by the range of each tensor, so one unit in the last place of a float moves whole
-        // tensors by a step: ONNX Runtime itself falls to 0.996 when weights change by one part in 10 million.
-        assert!(found >= 0.99, "{:?}: cosine {found}", case.text);
+    for engine in [Engine::Plan, Engine::Tract] {
+        let encoder = text_encoder(engine);
+        for case in reference().text {
+            let found = cosine(&encoder.encode(&case.text).unwrap(), &case.embedding);
+            // The graph quantises activations by the range of each tensor, so one unit in the last place of a float
+            // moves whole tensors by a step: ONNX Runtime itself falls to 0.996 when weights change by one part in 10
+            // million. A plan ranges each row for itself, which is finer, and so differs from the graph.
+            let least = match engine {
+                Engine::Plan => 0.98,
+                Engine::Tract => 0.99,
+            };
+            assert!(found >= least, "{engine:?}, {:?}: cosine {found}", case.text);
+        }
     }
 }
 
 #[test]
 fn both_encoders_share_a_space() {
-    let (image, text) = (image_encoder(), text_encoder());
+    let (image, text) = (image_encoder(Engine::Plan), text_encoder(Engine::Plan));
     assert_eq!(image.manifest().space, text.manifest().space);
     assert_eq!(image.manifest().dim, text.manifest().dim);
     assert_ne!(image.id(), text.id());
@@ -89,7 +118,13 @@ fn the_detector_runs_and_stays_inside_the_picture() {
     let files = read_encoder_files(&weights().join("detector.json")).unwrap();
     let manifest = DetectorManifest::from_json(&files.manifest_json).unwrap();
     let threshold = manifest.score_threshold;
-    let detector = Detector::new(manifest, &files.model).unwrap();
+    for engine in [Engine::Plan, Engine::Tract] {
+        let model = model(engine, files.model.clone(), &manifest.load_options());
+        stays_inside(&Detector::new(manifest.clone(), &model).unwrap(), threshold);
+    }
+}
+
+fn stays_inside(detector: &Detector, threshold: f32) {
     for photo in
         [picture(), Photo::new(1, 1, vec![200; 3]).unwrap(), Photo::new(900, 20, vec![90; 54_000]).unwrap()]
     {

@@ -62,8 +62,11 @@ fn checked(onnx: &[u8], options: &LoadOptions) -> Result<Vec<u8>, String> {
     let run = |model: &dyn Model| model.run(probe(model)).map_err(|e| e.to_string());
     let (ours, theirs) = (run(&*ours)?, run(&*oracle)?);
     for (a, b) in ours.iter().zip(&theirs) {
-        let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else { return Err("its output is not float".into()) };
-        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+        let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else {
+            return Err("its output is not float".into());
+        };
+        let dot =
+            |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
         let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
         if a.len() != b.len() || cosine.is_nan() || cosine < AGREE {
             return Err(format!("compiled, it gives other results than the ONNX file (cosine {cosine:.3})"));
@@ -78,8 +81,12 @@ fn probe(model: &dyn Model) -> Vec<(&str, Tensor)> {
     let mut inputs = Vec::new();
     for name in model.input_names() {
         let Some(port) = model.port(name) else { continue };
-        let shape: Vec<usize> =
-            port.shape.iter().enumerate().map(|(i, d)| d.unwrap_or(if i == 0 { 1 } else { TOKENS })).collect();
+        let shape: Vec<usize> = port
+            .shape
+            .iter()
+            .enumerate()
+            .map(|(i, d)| d.unwrap_or(if i == 0 { 1 } else { TOKENS }))
+            .collect();
         let len: usize = shape.iter().product();
         let width = *shape.last().unwrap_or(&1);
         let tensor = match port.kind {

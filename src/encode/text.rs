@@ -100,7 +100,9 @@ impl TextEncoder {
                 }
             }
         }
-        if let Some(other) = model.input_names().iter().find(|n| !manifest.inputs.names().any(|p| p == n.as_str())) {
+        if let Some(other) =
+            model.input_names().iter().find(|n| !manifest.inputs.names().any(|p| p == n.as_str()))
+        {
             return Err(LoadEncoderError::Unfed { name: name.clone(), port: other.clone() });
         }
         let output = model.output_names().iter().position(|n| *n == manifest.output);

@@ -6,8 +6,8 @@ use super::Engine;
 use super::error::FindError;
 use crate::detect::{self, Detector, DetectorManifest, LoadDetectorError};
 use crate::encode::{ImageEncoder, ImageManifest, TextEncoder, TextManifest};
-use crate::runtime::ModelBytes;
 use crate::pack::{EncoderKind, SectionKind};
+use crate::runtime::ModelBytes;
 
 /// A model that is loaded once, when first needed.
 pub(super) struct Slot<T>(Mutex<Option<Arc<T>>>);

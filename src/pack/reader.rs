@@ -110,8 +110,13 @@ impl Pack {
     fn read(bytes: Bytes, options: &OpenOptions) -> Result<Self, OpenPackError> {
         let header = read_header(&bytes)?;
         let sections = read_table(&bytes, &header)?;
-        let mut pack =
-            Self { bytes: Arc::new(bytes), header, sections, meta: PackMeta::default(), records: RecordsLayout::default() };
+        let mut pack = Self {
+            bytes: Arc::new(bytes),
+            header,
+            sections,
+            meta: PackMeta::default(),
+            records: RecordsLayout::default(),
+        };
         for section in &pack.sections {
             if options.verify || section.id.kind().is_some_and(SectionKind::checked_at_open) {
                 pack.check_blocks(section)?;

@@ -6,9 +6,9 @@
 
 #[cfg(feature = "onnx")]
 pub mod compile;
+mod load;
 #[cfg(feature = "onnx")]
 mod onnx;
-mod load;
 pub mod plan;
 mod tensor;
 

@@ -247,7 +247,9 @@ mod tests {
     use super::*;
 
     fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n).map(|i| ((i as u32 ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
+        (0..n)
+            .map(|i| ((i as u32 ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0)
+            .collect()
     }
 
     fn bits(values: &[f32]) -> Vec<u32> {
@@ -317,8 +319,7 @@ mod tests {
         let row = heads * width;
         let (q, k, v) = (numbers(rows * row, 1), numbers(keys * row, 2), numbers(keys * row, 3));
         let mask = vec![0.0, -1e4, 0.5, 0.0, -1e4];
-        let layer =
-            Attention { q: &q, k: &k, v: &v, mask: &mask, mask_stride: 0, heads, width, scale: 0.3 };
+        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, mask_stride: 0, heads, width, scale: 0.3 };
         let (mut got, mut plain) = (vec![0.0; rows * row], vec![0.0; rows * row]);
         attention(&layer, &mut [0.0; 5], &mut got);
         attention_body(&layer, &mut [0.0; 5], &mut plain);
@@ -327,7 +328,9 @@ mod tests {
             for h in 0..heads {
                 let score = |j: usize| -> f64 {
                     let sum: f64 = (0..width)
-                        .map(|i| f64::from(q[r * row + h * width + i]) * f64::from(k[j * row + h * width + i]))
+                        .map(|i| {
+                            f64::from(q[r * row + h * width + i]) * f64::from(k[j * row + h * width + i])
+                        })
                         .sum();
                     (sum * 0.3 + f64::from(mask[j])).exp()
                 };

@@ -117,7 +117,14 @@ mod tests {
             assert!((f64::from(sigmoid(x)) - want).abs() <= 2e-7, "sigmoid({x})");
         }
         // erf at a few places, from tables.
-        for (x, want) in [(0.0, 0.0), (0.1, 0.112_462_92), (0.5, 0.520_499_88), (1.0, 0.842_700_8), (2.0, 0.995_322_27), (4.0, 1.0)] {
+        for (x, want) in [
+            (0.0, 0.0),
+            (0.1, 0.112_462_92),
+            (0.5, 0.520_499_88),
+            (1.0, 0.842_700_8),
+            (2.0, 0.995_322_27),
+            (4.0, 1.0),
+        ] {
             assert!((erf(x) - want).abs() < 4e-7 && (erf(-x) + want).abs() < 4e-7, "erf({x}) = {}", erf(x));
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);

@@ -109,7 +109,11 @@ impl Node {
 
     /// The error that this node cannot be held, and why.
     pub fn refuse(&self, reason: impl Into<String>) -> CompileError {
-        CompileError::Unsupported { operator: self.op.clone(), node: self.name.clone(), reason: reason.into() }
+        CompileError::Unsupported {
+            operator: self.op.clone(),
+            node: self.name.clone(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -175,7 +179,11 @@ impl Graph {
 }
 
 fn read_node(proto: &NodeProto) -> Result<Node, CompileError> {
-    let name = if proto.name.is_empty() { proto.output.first().cloned().unwrap_or_default() } else { proto.name.clone() };
+    let name = if proto.name.is_empty() {
+        proto.output.first().cloned().unwrap_or_default()
+    } else {
+        proto.name.clone()
+    };
     let mut attributes = HashMap::new();
     for attribute in &proto.attribute {
         attributes.insert(attribute.name.clone(), read_attribute(attribute, &name)?);
@@ -239,7 +247,9 @@ fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
         Ok(DataType::Uint8) => Data::U8(raw.to_vec()),
         Ok(other) => {
             let kind = format!("{other:?}").to_lowercase();
-            return Err(broken(&format!("is of kind {kind}, which a plan does not hold; convert it to float")));
+            return Err(broken(&format!(
+                "is of kind {kind}, which a plan does not hold; convert it to float"
+            )));
         }
         Err(_) => return Err(broken("has an unknown element kind")),
     };

@@ -2,7 +2,7 @@
 
 use super::program::{Element, Packed, Program, Range, Size, Spread, Step, Window};
 use super::{Limits, OpenPlanError};
-use crate::kernels::int8::{COLUMNS, CHANNELS, MAX_TAPS, packed_depthwise_len, packed_matrix_len};
+use crate::kernels::int8::{CHANNELS, COLUMNS, MAX_TAPS, packed_depthwise_len, packed_matrix_len};
 
 /// Largest side, channel count or stride of a window. Products of four of them fit into u64 with room.
 const MAX_SIDE: u32 = 1 << 15;
@@ -131,8 +131,17 @@ impl Touch<'_> {
     /// Values of the picture read and of the output's pixels.
     fn window(&self, w: &Window) -> Result<(u64, u64), String> {
         let sides = [
-            w.height, w.width, w.channels, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.dilation_h,
-            w.dilation_w, w.out_height, w.out_width,
+            w.height,
+            w.width,
+            w.channels,
+            w.kernel_h,
+            w.kernel_w,
+            w.stride_h,
+            w.stride_w,
+            w.dilation_h,
+            w.dilation_w,
+            w.out_height,
+            w.out_width,
         ];
         if sides.iter().any(|&s| s == 0 || s > MAX_SIDE) || w.pad_top > MAX_SIDE || w.pad_left > MAX_SIDE {
             return Err("a side of its window is 0 or too large".into());
@@ -244,7 +253,11 @@ impl Touch<'_> {
                 self.io(&[(s.x, kind, x)], (s.y, kind, y))
             }
             Step::Permute(s) => {
-                let len = s.dims.iter().try_fold(1u64, |n, d| n.checked_mul(self.at(*d))).ok_or("it is too large")?;
+                let len = s
+                    .dims
+                    .iter()
+                    .try_fold(1u64, |n, d| n.checked_mul(self.at(*d)))
+                    .ok_or("it is too large")?;
                 let mut seen = [false; MAX_AXES];
                 for &axis in &s.perm {
                     match seen.get_mut(axis as usize) {

@@ -3,8 +3,8 @@
 use super::OpenPlanError;
 use super::program::{
     AddU8, Attention, Binary, BinaryOp, Conv, Copy, Depthwise, Dequantize, Element, Embed, LayerNorm, Linear,
-    LinearF32, LinearRows, Lookup, MeanU8, Permute, Port, Program, Quantize, QuantizeInput, QuantizeRows, Range,
-    Reduce, ReduceOp, Repeat, Size, Slot, Spread, Step, ToFloat, Unary, UnaryOp,
+    LinearF32, LinearRows, Lookup, MeanU8, Permute, Port, Program, Quantize, QuantizeInput, QuantizeRows,
+    Range, Reduce, ReduceOp, Repeat, Size, Slot, Spread, Step, ToFloat, Unary, UnaryOp,
 };
 
 /// A struct whose fields are written and read in their order.
@@ -32,6 +32,7 @@ const MAX_LIST: u32 = 1 << 20;
 
 /// What can be written and read.
 pub(super) trait Word: Sized {
+    #[cfg_attr(not(feature = "onnx"), allow(dead_code, reason = "only the compiler writes plans"))]
     fn put(&self, out: &mut Vec<u8>);
     fn get(from: &mut Words) -> Result<Self, OpenPlanError>;
 }

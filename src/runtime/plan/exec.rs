@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use super::check::MAX_AXES;
 use super::program::{
-    BinaryOp, Conv, Depthwise, Element, Packed, Permute, Port, Program, Quantize, QuantizeInput, Range, Range8,
-    ReduceOp, Repeat, Size, Slot, Spread, Step, UnaryOp, Window,
+    BinaryOp, Conv, Depthwise, Element, Packed, Permute, Port, Program, Quantize, QuantizeInput, Range,
+    Range8, ReduceOp, Repeat, Size, Slot, Spread, Step, UnaryOp, Window,
 };
 use super::{OpenPlanError, StepTime};
 use crate::kernels::float::{self, RowLevels, math};
@@ -250,7 +250,9 @@ pub(super) fn bind(
                     let free = free.filter(|f| f.is_multiple_of(u64::from(size.per)));
                     let found = free.map(|f| f / u64::from(size.per));
                     found.is_some_and(|f| {
-                        f > 0 && f <= u64::from(program.max_length) && *length.get_or_insert(f as u32) == f as u32
+                        f > 0
+                            && f <= u64::from(program.max_length)
+                            && *length.get_or_insert(f as u32) == f as u32
                     })
                 };
             }
@@ -295,7 +297,9 @@ impl Run<'_> {
 
     fn step(&self, step: &Step, numbers: Option<&Numbers>, state: &mut State) {
         match (step, numbers) {
-            (Step::QuantizeInput(s), _) => state.with_u8(s.y, |state, y| quantize_input(s, state.f32(s.x), y)),
+            (Step::QuantizeInput(s), _) => {
+                state.with_u8(s.y, |state, y| quantize_input(s, state.f32(s.x), y))
+            }
             (Step::Conv(s), Some(numbers)) => self.conv(s, numbers, state),
             (Step::Linear(s), Some(numbers)) => {
                 let (k, n, rows) = (s.k as usize, s.n as usize, self.at(s.rows));
@@ -364,15 +368,28 @@ impl Run<'_> {
                 let (rows, width) = (self.at(s.rows), self.at(s.width));
                 let from = (self.at(s.x_at), self.at(s.x_step));
                 let to = (self.at(s.y_at), self.at(s.y_step));
-                fn rows_of<T: Copy>(x: &[T], y: &mut [T], rows: usize, width: usize, from: (usize, usize), to: (usize, usize)) {
+                fn rows_of<T: Copy>(
+                    x: &[T],
+                    y: &mut [T],
+                    rows: usize,
+                    width: usize,
+                    from: (usize, usize),
+                    to: (usize, usize),
+                ) {
                     for row in 0..rows {
                         let x = &x[from.0 + row * from.1..][..width];
                         y[to.0 + row * to.1..][..width].copy_from_slice(x);
                     }
                 }
-                self.any(state, s.x, s.y, |x, y| rows_of(x, y, rows, width, from, to), |x, y| {
-                    rows_of(x, y, rows, width, from, to);
-                });
+                self.any(
+                    state,
+                    s.x,
+                    s.y,
+                    |x, y| rows_of(x, y, rows, width, from, to),
+                    |x, y| {
+                        rows_of(x, y, rows, width, from, to);
+                    },
+                );
             }
             (Step::Permute(s), _) => {
                 self.any(state, s.x, s.y, |x, y| self.permute(s, x, y), |x, y| self.permute(s, x, y));
@@ -468,7 +485,11 @@ impl Run<'_> {
                 }
             }),
             (
-                Step::Conv(_) | Step::Linear(_) | Step::Depthwise(_) | Step::LinearF32(_) | Step::LinearRows(_)
+                Step::Conv(_)
+                | Step::Linear(_)
+                | Step::Depthwise(_)
+                | Step::LinearF32(_)
+                | Step::LinearRows(_)
                 | Step::LayerNorm(_),
                 None,
             ) => {
@@ -546,8 +567,10 @@ impl Run<'_> {
             let rows = Rows { data: &scratch, stride, count };
             let place = first * n..(first + count) * n;
             match &s.to {
-                Some(to) => state.with_u8(s.y, |_, y| self.kernels.matrix_u8(&rows, &matrix, quant(to), &mut y[place])),
-                None => state.with_f32(s.y, |_, y| self.kernels.matrix_f32(&rows, &matrix, None, &[], &mut y[place])),
+                Some(to) => state
+                    .with_u8(s.y, |_, y| self.kernels.matrix_u8(&rows, &matrix, quant(to), &mut y[place])),
+                None => state
+                    .with_f32(s.y, |_, y| self.kernels.matrix_f32(&rows, &matrix, None, &[], &mut y[place])),
             }
             first += count;
         }

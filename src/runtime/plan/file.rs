@@ -17,6 +17,7 @@ pub(in crate::runtime) const ALIGN: usize = 64;
 ///
 /// # Errors
 /// [`OpenPlanError::TooLarge`] beyond 4 GiB.
+#[cfg(feature = "onnx")]
 pub(in crate::runtime) fn write(program: &Program, weights: &[u8]) -> Result<Vec<u8>, OpenPlanError> {
     let mut words = Vec::new();
     program.put(&mut words);

@@ -18,9 +18,9 @@ use crate::kernels::int8::Int8;
 use exec::{Numbers, State};
 use program::Program;
 
-pub use file::{VERSION, identity, is_plan, verify};
 #[cfg(feature = "onnx")]
 pub(super) use file::{ALIGN, write};
+pub use file::{VERSION, identity, is_plan, verify};
 
 /// What a plan may ask of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

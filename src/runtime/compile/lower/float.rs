@@ -102,8 +102,8 @@ impl Lowering<'_> {
             }
             (None, None) => return Err(node.refuse("both inputs are constants")),
         };
-        let (spread, outer, inner) = spread(&a, &b)
-            .ok_or_else(|| node.refuse("its shapes meet in a way that no step has"))?;
+        let (spread, outer, inner) =
+            spread(&a, &b).ok_or_else(|| node.refuse("its shapes meet in a way that no step has"))?;
         let out = self.fresh(a.dims.clone(), a.picture, None)?;
         let step = Binary { op, spread, a: a.buffer, b: b.buffer, y: out.buffer, outer, inner };
         self.step(Step::Binary(step));
@@ -159,7 +159,8 @@ impl Lowering<'_> {
         };
         let gone: Option<Vec<usize>> = axes.iter().map(|&a| axis_of(a, rank)).collect();
         let gone = gone.filter(|g| !g.is_empty());
-        let gone = gone.ok_or_else(|| node.refuse("it reduces the batch axis, or axes that are not there"))?;
+        let gone =
+            gone.ok_or_else(|| node.refuse("it reduces the batch axis, or axes that are not there"))?;
         // The axes must lie side by side in memory.
         let order = x.order();
         let places: Vec<usize> = (0..rank).filter(|&at| gone.contains(&order[at])).collect();
@@ -169,7 +170,8 @@ impl Lowering<'_> {
         }
         let memory = x.memory();
         let size = |dims: &[Size]| product(dims).ok_or_else(|| node.refuse("its shape is too large"));
-        let (outer, middle, inner) = (size(&memory[..first])?, size(&memory[first..=last])?, size(&memory[last + 1..])?);
+        let (outer, middle, inner) =
+            (size(&memory[..first])?, size(&memory[first..=last])?, size(&memory[last + 1..])?);
         let op = match node.op.as_str() {
             "ReduceMean" => ReduceOp::Mean,
             "ReduceSum" => ReduceOp::Sum,

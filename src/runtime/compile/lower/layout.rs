@@ -169,7 +169,8 @@ impl Lowering<'_> {
         if side.per != 0 {
             return Err(node.refuse("it cuts a free length"));
         }
-        let bound = |v: i64| (if v < 0 { v + i64::from(side.fixed) } else { v }).clamp(0, side.fixed.into()) as u32;
+        let bound =
+            |v: i64| (if v < 0 { v + i64::from(side.fixed) } else { v }).clamp(0, side.fixed.into()) as u32;
         let (start, end) = (bound(*start), bound(*end));
         if end <= start {
             return Err(node.refuse("it leaves nothing"));
@@ -233,11 +234,14 @@ impl Lowering<'_> {
         let mut value = self.value(node, 0)?;
         self.picture(node, &mut value)?;
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let Some([channels, height, width]) = value.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
+        let Some([channels, height, width]) = value.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok())
+        else {
             return Err(refuse("it takes a picture of fixed size"));
         };
         let factors = if let Some(sizes) = self.constant(node, 3).and_then(|c| c.wholes()) {
-            let [_, c, h, w] = sizes[..] else { return Err(refuse("it resizes other axes than height and width")) };
+            let [_, c, h, w] = sizes[..] else {
+                return Err(refuse("it resizes other axes than height and width"));
+            };
             [c as f32 / channels as f32, h as f32 / height as f32, w as f32 / width as f32]
         } else {
             let scales = self.constant(node, if node.op == "Upsample" { 1 } else { 2 });
@@ -247,7 +251,8 @@ impl Lowering<'_> {
             }
         };
         let whole = |f: f32| (f >= 1.0 && f <= 64.0 && f.fract() == 0.0).then_some(f as u32);
-        let (Some(1), Some(down), Some(right)) = (whole(factors[0]), whole(factors[1]), whole(factors[2])) else {
+        let (Some(1), Some(down), Some(right)) = (whole(factors[0]), whole(factors[1]), whole(factors[2]))
+        else {
             return Err(refuse("only whole factors are supported"));
         };
         let place = node.text("coordinate_transformation_mode", "half_pixel");

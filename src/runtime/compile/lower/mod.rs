@@ -13,8 +13,8 @@ use super::CompileError;
 use super::graph::{Constant, Graph, Node};
 use super::memory::{self, Buffer};
 use super::weights::Weights;
-use transformer::{Heads, Known};
 use crate::runtime::plan::program::{Element, Port, Program, Range, Size, Step};
+use transformer::{Heads, Known};
 
 /// An input with its whole shape, batch first; `None` is the free length.
 pub(super) struct Input {
@@ -114,7 +114,8 @@ impl Lowering<'_> {
         let buffer = self.buffer(element, size);
         let port = Port { name: input.name.clone(), whole: input.whole, dims: dims.clone(), slot: buffer };
         self.program.inputs.push(port);
-        self.values.insert(input.name.clone(), Value { buffer, dims, picture: false, levels: None, heads: None });
+        self.values
+            .insert(input.name.clone(), Value { buffer, dims, picture: false, levels: None, heads: None });
         Ok(())
     }
 
@@ -175,7 +176,8 @@ impl Lowering<'_> {
         match self.values.get(name) {
             Some(value) => Ok(value.clone()),
             None if self.graph.constants.contains_key(name) || self.quantised.contains_key(name) => {
-                Err(node.refuse(format!("its input `{name}` is a constant where a computed value is expected")))
+                Err(node
+                    .refuse(format!("its input `{name}` is a constant where a computed value is expected")))
             }
             None => Err(node.refuse(format!("no node before it makes its input `{name}`"))),
         }
@@ -200,7 +202,12 @@ impl Lowering<'_> {
     }
 
     /// A new value of a shape.
-    fn fresh(&mut self, dims: Vec<Size>, picture: bool, levels: Option<Levels>) -> Result<Value, CompileError> {
+    fn fresh(
+        &mut self,
+        dims: Vec<Size>,
+        picture: bool,
+        levels: Option<Levels>,
+    ) -> Result<Value, CompileError> {
         let size = product(&dims)
             .ok_or_else(|| CompileError::Broken { reason: "two free lengths meet in one value".into() })?;
         let element = if levels.is_some() { Element::U8 } else { Element::F32 };

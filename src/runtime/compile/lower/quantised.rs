@@ -78,7 +78,12 @@ impl Lowering<'_> {
     }
 
     /// Each level through a function, by table.
-    fn looked_up(&mut self, value: &Value, to: Levels, f: impl Fn(f32) -> f32) -> Result<Value, CompileError> {
+    fn looked_up(
+        &mut self,
+        value: &Value,
+        to: Levels,
+        f: impl Fn(f32) -> f32,
+    ) -> Result<Value, CompileError> {
         let from = value.levels.unwrap_or(to);
         let table: Vec<u8> = (0..=255u8)
             .map(|q| level(f((i32::from(q) - i32::from(from.zero)) as f32 * from.scale), to))
@@ -146,7 +151,12 @@ impl Lowering<'_> {
     }
 
     /// A value for a node's output: u8 as its reader wants it, or floats.
-    fn result(&mut self, node: &Node, dims: Vec<Size>, picture: bool) -> Result<(Value, Option<Range8>), CompileError> {
+    fn result(
+        &mut self,
+        node: &Node,
+        dims: Vec<Size>,
+        picture: bool,
+    ) -> Result<(Value, Option<Range8>), CompileError> {
         match self.target(&node.outputs[0]) {
             Some(target) => {
                 let out = self.fresh(dims, picture, Some(target.levels))?;
@@ -163,7 +173,11 @@ impl Lowering<'_> {
     }
 
     /// s8 weights with a scale for each of `n` along `axis`, and their shape.
-    fn quantised_weights(&self, node: &Node, axis: usize) -> Result<(Vec<i8>, Vec<f32>, Vec<usize>), CompileError> {
+    fn quantised_weights(
+        &self,
+        node: &Node,
+        axis: usize,
+    ) -> Result<(Vec<i8>, Vec<f32>, Vec<usize>), CompileError> {
         let refuse = |why: &str| node.refuse(why.to_owned());
         let weights = node.input(1).and_then(|name| self.quantised.get(name));
         let weights = weights.ok_or_else(|| {
@@ -179,7 +193,8 @@ impl Lowering<'_> {
         let of = |i: usize| if weights.scale.len() == 1 { 0 } else { i / inner % side };
         let s8: Option<Vec<i8>> =
             values.iter().enumerate().map(|(i, &v)| i8::try_from(v - weights.zero[of(i)]).ok()).collect();
-        let s8 = s8.ok_or_else(|| refuse("its weights do not fit into signed 8 bits around their zero point"))?;
+        let s8 =
+            s8.ok_or_else(|| refuse("its weights do not fit into signed 8 bits around their zero point"))?;
         let scale = (0..side).map(|i| weights.scale[if weights.scale.len() == 1 { 0 } else { i }]).collect();
         Ok((s8, scale, constant.dims.clone()))
     }
@@ -191,15 +206,18 @@ impl Lowering<'_> {
         let floats: Option<Vec<f64>> = if let Some(q) = self.quantised.get(name) {
             let steps = self.graph.constants[&q.constant].wholes();
             let scale = |i: usize| f64::from(q.scale[if q.scale.len() == 1 { 0 } else { i }]);
-            steps.filter(|s| q.scale.len() == 1 || q.scale.len() == s.len()).map(|steps| {
-                steps.iter().enumerate().map(|(i, &v)| v as f64 * scale(i)).collect()
-            })
+            steps
+                .filter(|s| q.scale.len() == 1 || q.scale.len() == s.len())
+                .map(|steps| steps.iter().enumerate().map(|(i, &v)| v as f64 * scale(i)).collect())
         } else {
             let floats = self.graph.constants.get(name).and_then(|c| c.floats());
             floats.map(|f| f.iter().map(|&v| v.into()).collect())
         };
-        let floats = floats.filter(|f| f.len() == n).ok_or_else(|| node.refuse("its bias is not a constant a column"))?;
-        let whole = |(bias, scale): (&f64, &f64)| if *scale == 0.0 { 0 } else { (bias / scale).round() as i32 };
+        let floats = floats
+            .filter(|f| f.len() == n)
+            .ok_or_else(|| node.refuse("its bias is not a constant a column"))?;
+        let whole =
+            |(bias, scale): (&f64, &f64)| if *scale == 0.0 { 0 } else { (bias / scale).round() as i32 };
         Ok(floats.iter().zip(scale).map(whole).collect())
     }
 
@@ -239,7 +257,9 @@ impl Lowering<'_> {
         };
         let group = node.int("group", 1).max(1) as usize;
         if per_group * group != channels || out % group != 0 || out == 0 || kh * kw == 0 {
-            return Err(node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups")));
+            return Err(
+                node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups"))
+            );
         }
         let window = window(node, [height, width, channels], [kh, kw])?;
         let shape = vec![Size::of(out as u32), Size::of(window.out_height), Size::of(window.out_width)];
@@ -278,15 +298,20 @@ impl Lowering<'_> {
     fn conv_f32(&mut self, node: &Node, x: &Value) -> Result<(), CompileError> {
         let x = self.floats(x);
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let constant = self.constant(node, 1).ok_or_else(|| refuse("its weights are computed while running"))?;
+        let constant =
+            self.constant(node, 1).ok_or_else(|| refuse("its weights are computed while running"))?;
         let (Some(values), [n, k, 1, 1]) = (constant.floats(), &constant.dims[..]) else {
-            return Err(refuse("float filters larger than 1x1 are not compiled yet; quantise the model (QDQ)"));
+            return Err(refuse(
+                "float filters larger than 1x1 are not compiled yet; quantise the model (QDQ)",
+            ));
         };
         let (n, k) = (*n, *k);
         let one = |name: &str| node.ints(name).is_none_or(|v| v.iter().all(|&v| v == 1));
         let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&p| p != 0));
         if x.dims[0] != Size::of(k as u32) || !one("strides") || padded || node.int("group", 1) != 1 {
-            return Err(refuse("float filters with strides, pads or groups are not compiled yet; quantise the model"));
+            return Err(refuse(
+                "float filters with strides, pads or groups are not compiled yet; quantise the model",
+            ));
         }
         let columns = n.next_multiple_of(16);
         let mut matrix = vec![0.0; k * columns];
@@ -304,7 +329,8 @@ impl Lowering<'_> {
                 _ => None,
             },
         };
-        let mut bias = bias.filter(|b| b.len() == n).ok_or_else(|| refuse("its bias is not a constant a column"))?;
+        let mut bias =
+            bias.filter(|b| b.len() == n).ok_or_else(|| refuse("its bias is not a constant a column"))?;
         bias.resize(columns, 0.0);
         let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
         let y = self.fresh(vec![Size::of(n as u32), x.dims[1], x.dims[2]], true, None)?;
@@ -318,7 +344,11 @@ impl Lowering<'_> {
         let mut x = self.value(node, 0)?;
         let gemm = node.op == "Gemm";
         let transposed = gemm && node.int("transB", 0) != 0;
-        if gemm && (node.float("alpha", 1.0) != 1.0 || node.float("beta", 1.0) != 1.0 || node.int("transA", 0) != 0) {
+        if gemm
+            && (node.float("alpha", 1.0) != 1.0
+                || node.float("beta", 1.0) != 1.0
+                || node.int("transA", 0) != 0)
+        {
             return Err(node.refuse("alpha, beta and transA must be 1, 1 and 0"));
         }
         let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
@@ -332,11 +362,8 @@ impl Lowering<'_> {
         if x.dims.last() != Some(&Size::of(k as u32)) || n == 0 {
             return Err(node.refuse(format!("weights {dims:?} do not fit its input")));
         }
-        let matrix = if transposed {
-            (0..k * n).map(|i| weights[i % n * k + i / n]).collect()
-        } else {
-            weights
-        };
+        let matrix =
+            if transposed { (0..k * n).map(|i| weights[i % n * k + i / n]).collect() } else { weights };
         let mut shape = x.dims.clone();
         let rows = super::product(&shape[..shape.len() - 1]).unwrap_or_default();
         if let Some(last) = shape.last_mut() {
@@ -370,7 +397,11 @@ impl Lowering<'_> {
     }
 
     /// One function on each level, if its reader wants u8.
-    pub(super) fn unary_quantised(&mut self, node: &Node, f: &dyn Fn(f32) -> f32) -> Result<bool, CompileError> {
+    pub(super) fn unary_quantised(
+        &mut self,
+        node: &Node,
+        f: &dyn Fn(f32) -> f32,
+    ) -> Result<bool, CompileError> {
         let value = self.value(node, 0)?;
         let (Some(_), Some(target)) = (value.levels, self.target(&node.outputs[0])) else { return Ok(false) };
         let (low, high) = (target.range.low, target.range.high);
@@ -403,8 +434,7 @@ impl Lowering<'_> {
     }
 
     pub(super) fn concat(&mut self, node: &Node) -> Result<(), CompileError> {
-        let mut parts =
-            (0..node.inputs.len()).map(|i| self.value(node, i)).collect::<Result<Vec<_>, _>>()?;
+        let mut parts = (0..node.inputs.len()).map(|i| self.value(node, i)).collect::<Result<Vec<_>, _>>()?;
         let Some(first) = parts.first() else { return Err(node.refuse("it has no inputs")) };
         let axis = axis_of(node.int("axis", 1), first.dims.len());
         let axis = axis.ok_or_else(|| node.refuse("it joins along the batch axis"))?;
@@ -437,7 +467,11 @@ impl Lowering<'_> {
 }
 
 /// Geometry of a convolution from its attributes.
-fn window(node: &Node, [height, width, channels]: [usize; 3], kernel: [usize; 2]) -> Result<Window, CompileError> {
+fn window(
+    node: &Node,
+    [height, width, channels]: [usize; 3],
+    kernel: [usize; 2],
+) -> Result<Window, CompileError> {
     let pair = |name: &str| -> Result<[usize; 2], CompileError> {
         match node.ints(name) {
             None => Ok([1, 1]),
@@ -459,7 +493,9 @@ fn window(node: &Node, [height, width, channels]: [usize; 3], kernel: [usize; 2]
         },
         "VALID" => [0; 4],
         "SAME_UPPER" | "SAME_LOWER" => {
-            let all = |i: usize| ((sides[i].div_ceil(stride[i]) - 1) * stride[i] + reach[i]).saturating_sub(sides[i]);
+            let all = |i: usize| {
+                ((sides[i].div_ceil(stride[i]) - 1) * stride[i] + reach[i]).saturating_sub(sides[i])
+            };
             let first = |total: usize| if auto == "SAME_LOWER" { total.div_ceil(2) } else { total / 2 };
             let (h, w) = (all(0), all(1));
             [first(h), first(w), h - first(h), w - first(w)]

@@ -8,8 +8,8 @@ use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Constant, Data, Node};
 use crate::runtime::compile::weights::Layer;
 use crate::runtime::plan::program::{
-    Attention, Element, Embed, LayerNorm, LinearF32, LinearRows, QuantizeRows, Range, Size, Step, ToFloat, Unary,
-    UnaryOp,
+    Attention, Element, Embed, LayerNorm, LinearF32, LinearRows, QuantizeRows, Range, Size, Step, ToFloat,
+    Unary, UnaryOp,
 };
 
 /// One number of a shape that the graph computes.
@@ -109,7 +109,9 @@ impl Lowering<'_> {
                 let at = self.constant(node, 1).and_then(Constant::wholes);
                 let rank = numbers.len() as i64;
                 at.and_then(|at| {
-                    at.iter().map(|&i| numbers.get((if i < 0 { i + rank } else { i }) as usize).copied()).collect()
+                    at.iter()
+                        .map(|&i| numbers.get((if i < 0 { i + rank } else { i }) as usize).copied())
+                        .collect()
                 })
             }
             ("Unsqueeze" | "Squeeze" | "Identity", Some(numbers)) => Some(numbers),
@@ -133,7 +135,9 @@ impl Lowering<'_> {
     pub(super) fn constant_rows(&mut self, node: &Node) -> Result<bool, CompileError> {
         let Some(constant) = self.constant(node, 0) else { return Ok(false) };
         let refuse = || node.refuse("only the first rows of a constant can be cut to a free length");
-        let (Some(values), [1, rows, width]) = (constant.floats(), &constant.dims[..]) else { return Err(refuse()) };
+        let (Some(values), [1, rows, width]) = (constant.floats(), &constant.dims[..]) else {
+            return Err(refuse());
+        };
         let (rows, width, values) = (*rows, *width, values.to_vec());
         let start = self.numbers(node, 1).ok_or_else(refuse)?;
         let end = self.numbers(node, 2).ok_or_else(refuse)?;
@@ -219,7 +223,8 @@ impl Lowering<'_> {
         let (Some(last), 3) = (x.dims.last().copied(), node.outputs.len()) else {
             return Err(node.refuse("it has no rows"));
         };
-        let rows = product(&x.dims[..x.dims.len() - 1]).ok_or_else(|| node.refuse("its shape is too large"))?;
+        let rows =
+            product(&x.dims[..x.dims.len() - 1]).ok_or_else(|| node.refuse("its shape is too large"))?;
         let y = self.buffer(Element::U8, x.len());
         let two = product(&[rows, Size::of(2)]).ok_or_else(|| node.refuse("its shape is too large"))?;
         let ranges = self.buffer(Element::F32, two);
@@ -254,11 +259,13 @@ impl Lowering<'_> {
         let s8: Option<Vec<i8>> =
             values.iter().enumerate().map(|(i, v)| i8::try_from(v - zero_of(i)).ok()).collect();
         let s8 = s8.filter(|_| fits).ok_or_else(|| refuse("its weights do not fit into signed 8 bits"))?;
-        let pattern = || refuse("it is not followed by Cast and a product with the scales of rows and columns");
+        let pattern =
+            || refuse("it is not followed by Cast and a product with the scales of rows and columns");
         let cast = self.graph.only_reader(&node.outputs[0]).filter(|n| n.op == "Cast").ok_or_else(pattern)?;
         let mul = self.graph.only_reader(&cast.outputs[0]).filter(|n| n.op == "Mul").ok_or_else(pattern)?;
         let other = mul.inputs.iter().find(|i| **i != cast.outputs[0]).ok_or_else(pattern)?;
-        let scales = self.graph.maker(other).filter(|n| n.op == "Mul" && self.is_inner(n)).ok_or_else(pattern)?;
+        let scales =
+            self.graph.maker(other).filter(|n| n.op == "Mul" && self.is_inner(n)).ok_or_else(pattern)?;
         let scale = scales.inputs.iter().find_map(|i| self.graph.constants.get(i)).ok_or_else(pattern)?;
         let scale = scale.floats().filter(|s| s.len() == 1 || s.len() == n).ok_or_else(pattern)?;
         let scale: Vec<f32> = (0..n).map(|i| scale[if scale.len() == 1 { 0 } else { i }]).collect();
@@ -309,7 +316,8 @@ impl Lowering<'_> {
         let mut x = self.floats(&x);
         self.plain(&mut x);
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let constant = self.constant(node, 1).ok_or_else(|| refuse("both sides are computed while running"))?;
+        let constant =
+            self.constant(node, 1).ok_or_else(|| refuse("both sides are computed while running"))?;
         let (Some(values), [rows, columns]) = (constant.floats(), &constant.dims[..]) else {
             return Err(refuse("its right side is no float matrix"));
         };
@@ -329,7 +337,9 @@ impl Lowering<'_> {
         let mut bias = match node.input(2) {
             Some(name) => {
                 let bias = self.graph.constants.get(name).and_then(|c| c.floats());
-                bias.filter(|b| b.len() == n).ok_or_else(|| refuse("its bias is not a constant a column"))?.to_vec()
+                bias.filter(|b| b.len() == n)
+                    .ok_or_else(|| refuse("its bias is not a constant a column"))?
+                    .to_vec()
             }
             None => match self.bias_after(&out, n) {
                 Some((add, bias)) => {
@@ -350,7 +360,15 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn product_f32(&mut self, x: u32, y: u32, rows: Size, [k, n]: [usize; 2], weights: Range, bias: Range) {
+    pub(super) fn product_f32(
+        &mut self,
+        x: u32,
+        y: u32,
+        rows: Size,
+        [k, n]: [usize; 2],
+        weights: Range,
+        bias: Range,
+    ) {
         self.step(Step::LinearF32(LinearF32 { x, y, rows, k: k as u32, n: n as u32, weights, bias }));
     }
 
@@ -360,7 +378,9 @@ impl Lowering<'_> {
         if let Some(scores) = self.known.scores.get(a).cloned() {
             let v = self.values.get(b).filter(|v| v.heads == Some(Heads::Rows)).cloned();
             let fits = |v: &Value| scores.normalised && v.dims == scores.k_rows();
-            let v = v.filter(fits).ok_or_else(|| node.refuse("softmax scores meet something else than values"))?;
+            let v = v
+                .filter(fits)
+                .ok_or_else(|| node.refuse("softmax scores meet something else than values"))?;
             let [heads, keys, width] = v.dims[..] else { return Err(node.refuse("its heads are no heads")) };
             let rows = scores.q.dims[1];
             let mut y = self.fresh(vec![heads, rows, width], false, None)?;
@@ -385,7 +405,8 @@ impl Lowering<'_> {
         if q.heads != Some(Heads::Rows) || k.heads != Some(Heads::Columns) {
             return Ok(false);
         }
-        let fits = q.dims[0] == k.dims[0] && q.dims[2] == k.dims[1] && q.dims[0].per == 0 && q.dims[2].per == 0;
+        let fits =
+            q.dims[0] == k.dims[0] && q.dims[2] == k.dims[1] && q.dims[0].per == 0 && q.dims[2].per == 0;
         if !fits {
             return Err(node.refuse("queries and keys have other heads"));
         }
@@ -485,10 +506,13 @@ impl Lowering<'_> {
     fn find_norm(&self, mean: &Node) -> Option<Norm> {
         let g = self.graph;
         let x = mean.input(0)?;
-        let last = |n: &Node| n.op == "ReduceMean" && n.ints("axes") == Some(&[-1]) && n.int("keepdims", 1) == 1;
+        let last =
+            |n: &Node| n.op == "ReduceMean" && n.ints("axes") == Some(&[-1]) && n.int("keepdims", 1) == 1;
         let other = |n: &Node, name: &str| n.inputs.iter().find(|i| *i != name).cloned();
         let constant = |n: &Node, name: &str| g.constants.get(&other(n, name)?);
-        let sub = g.only_reader(&mean.outputs[0]).filter(|n| last(mean) && n.op == "Sub" && n.input(0) == Some(x))?;
+        let sub = g
+            .only_reader(&mean.outputs[0])
+            .filter(|n| last(mean) && n.op == "Sub" && n.input(0) == Some(x))?;
         let readers = g.readers(&sub.outputs[0]);
         let square = *readers.iter().find(|n| n.op == "Pow")?;
         let div = *readers.iter().find(|n| n.op == "Div")?;
