@@ -25,7 +25,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 5e-1;
     let value = p * (r * r) + r + 1.0;
     let power = f32::from_bits(((whole + 127) as u32) << 23);
     if x < -87.3 { 0.0 } else { value * power }
@@ -43,7 +43,7 @@ pub fn tanh(x: f32) -> f32 {
     let s = x * x;
     // Cephes tanhf: a polynomial near 0, where the exponential form loses digits.
     let mut p = -5.704_988_7e-3;
-    p = p * s + 2.063_908_9e-2;
+    p = p * s + 2.063_909e-2;
     p = p * s - 5.373_971_6e-2;
     p = p * s + 1.333_144_2e-1;
     p = p * s - 3.333_328e-1;

@@ -7,7 +7,10 @@ mod check;
 mod codec;
 mod exec;
 mod file;
+mod ops;
 pub mod program;
+mod state;
+mod window;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,8 +18,8 @@ use std::time::Duration;
 use super::{Kind, Model, ModelBytes, Port, RunError, Tensor};
 use crate::kernels::Isa;
 use crate::kernels::int8::Int8;
-use exec::{Numbers, State};
 use program::Program;
+use state::{Numbers, State};
 
 #[cfg(feature = "onnx")]
 pub(super) use file::{ALIGN, write};
@@ -72,7 +75,7 @@ impl Plan {
         let all = (*bytes).as_ref();
         let (program, weights) = file::read(all)?;
         let memory = check::check(&program, weights.len(), limits)?;
-        let numbers = exec::numbers(&program, &all[weights.clone()])?;
+        let numbers = state::numbers(&program, &all[weights.clone()])?;
         let port = |p: &program::Port| Port {
             name: p.name.clone(),
             kind: if p.whole { Kind::I64 } else { Kind::F32 },
@@ -131,14 +134,14 @@ impl Plan {
         inputs: Vec<(&str, Tensor)>,
         mut times: Option<&mut Vec<StepTime>>,
     ) -> Result<Vec<Tensor>, RunError> {
-        let (batch, length, inputs) = exec::bind(&self.program, &self.ports, inputs)?;
+        let (batch, length, inputs) = state::bind(&self.program, &self.ports, inputs)?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = idle.pop();
         drop(idle);
         let weights = &(*self.bytes).as_ref()[self.weights.clone()];
         let mut state = spare.unwrap_or_else(|| State::new(&self.program, weights));
         let mut outputs: Vec<Tensor> =
-            self.program.outputs.iter().map(|port| exec::empty(port, batch, length)).collect();
+            self.program.outputs.iter().map(|port| state::empty(port, batch, length)).collect();
         for item in 0..batch {
             state.feed(&self.program, &inputs, item, length);
             let run = exec::Run {

@@ -119,10 +119,8 @@ impl Lowering<'_> {
         // Without the batch axis, which must be 1, and with as many axes as the other operand.
         let rank = other.dims.len();
         let mut dims = constant.dims.clone();
-        if dims.len() == rank + 1 {
-            if dims.remove(0) != 1 {
-                return Err(refuse());
-            }
+        if dims.len() == rank + 1 && dims.remove(0) != 1 {
+            return Err(refuse());
         }
         if dims.len() > rank || values.is_empty() {
             return Err(refuse());

@@ -10,7 +10,7 @@ impl Lowering<'_> {
     /// The value as floats.
     pub(super) fn floats(&mut self, value: &Value) -> Value {
         if self.buffers[value.buffer as usize].element == Element::I32 {
-            return self.to_float(value);
+            return self.wholes_as_floats(value);
         }
         let Some(levels) = value.levels else { return value.clone() };
         let mut out = value.clone();
@@ -246,11 +246,11 @@ impl Lowering<'_> {
         } else {
             let scales = self.constant(node, if node.op == "Upsample" { 1 } else { 2 });
             match scales.and_then(|c| c.floats()) {
-                Some(&[n, c, h, w]) if n == 1.0 => [c, h, w],
+                Some(&[1.0, c, h, w]) => [c, h, w],
                 _ => return Err(refuse("its factors are computed while running")),
             }
         };
-        let whole = |f: f32| (f >= 1.0 && f <= 64.0 && f.fract() == 0.0).then_some(f as u32);
+        let whole = |f: f32| ((1.0..=64.0).contains(&f) && f.fract() == 0.0).then_some(f as u32);
         let (Some(1), Some(down), Some(right)) = (whole(factors[0]), whole(factors[1]), whole(factors[2]))
         else {
             return Err(refuse("only whole factors are supported"));
@@ -301,12 +301,10 @@ fn reshaped(node: &Node, value: &Value, wanted: &[Number]) -> Result<Vec<Size>, 
     let all = value.len();
     if let Some(at) = open {
         let known = product(&dims).filter(|k| k.per != 0 || k.fixed > 0).ok_or_else(refuse)?;
-        dims[at] = if known.per != 0 {
+        dims[at] = match all.per.checked_div(known.per) {
             // The free length is among the others.
-            let side = all.per / known.per;
-            Size::of(side)
-        } else {
-            Size { fixed: all.fixed / known.fixed, per: all.per / known.fixed }
+            Some(side) => Size::of(side),
+            None => Size { fixed: all.fixed / known.fixed, per: all.per / known.fixed },
         };
     }
     if product(&dims) == Some(all) { Ok(dims) } else { Err(refuse()) }

@@ -2,6 +2,7 @@
 
 use super::{Levels, Lowering, Quantised, Value, axis_of};
 use crate::kernels::float::math;
+use crate::kernels::int8::MAX_TAPS;
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Data, Node};
 use crate::runtime::compile::weights::Layer;
@@ -18,6 +19,9 @@ struct Target {
     /// Nodes taken in.
     taken: Vec<String>,
 }
+
+/// s8 weights, a scale for each output, and the weights' shape.
+type Weights8 = (Vec<i8>, Vec<f32>, Vec<usize>);
 
 /// Nearest level of a number, ties to even, held in 0 to 255.
 fn level(value: f32, levels: Levels) -> u8 {
@@ -43,13 +47,13 @@ impl Lowering<'_> {
     pub(super) fn quantize(&mut self, node: &Node) -> Result<(), CompileError> {
         let levels = self.levels(node)?;
         let value = self.value(node, 0)?;
-        let out = self.requantised(node, value, levels)?;
+        let out = self.requantised(value, levels)?;
         self.set(node, out);
         Ok(())
     }
 
     /// The value in other (or first) levels.
-    fn requantised(&mut self, node: &Node, value: Value, levels: Levels) -> Result<Value, CompileError> {
+    fn requantised(&mut self, value: Value, levels: Levels) -> Result<Value, CompileError> {
         let Some(old) = value.levels else {
             if let (3, false, Some(dims)) = (value.dims.len(), value.picture, value.fixed()) {
                 let out = self.fresh(value.dims.clone(), true, Some(levels))?;
@@ -73,7 +77,6 @@ impl Lowering<'_> {
         if old == levels {
             return Ok(value);
         }
-        let _ = node;
         self.looked_up(&value, levels, |v| v)
     }
 
@@ -173,11 +176,7 @@ impl Lowering<'_> {
     }
 
     /// s8 weights with a scale for each of `n` along `axis`, and their shape.
-    fn quantised_weights(
-        &self,
-        node: &Node,
-        axis: usize,
-    ) -> Result<(Vec<i8>, Vec<f32>, Vec<usize>), CompileError> {
+    fn quantised_weights(&self, node: &Node, axis: usize) -> Result<Weights8, CompileError> {
         let refuse = |why: &str| node.refuse(why.to_owned());
         let weights = node.input(1).and_then(|name| self.quantised.get(name));
         let weights = weights.ok_or_else(|| {
@@ -266,18 +265,17 @@ impl Lowering<'_> {
         let depthwise = group == channels && out == channels && group > 1;
         let (y, to) = self.result(node, shape, true)?;
         let taps = kh * kw;
-        if let (true, Some(to)) = (depthwise && taps <= crate::kernels::int8::MAX_TAPS, to.clone()) {
-            if window.dilation_h == 1 && window.dilation_w == 1 {
-                let mut by_tap = vec![0; taps * channels];
-                for (i, &w) in weights.iter().enumerate() {
-                    by_tap[i % taps * channels + i / taps] = w;
-                }
-                let layer = self.layer(node, levels, y.levels, by_tap, &scale)?;
-                let packed = self.weights.depthwise(&layer)?;
-                let step = Depthwise { x: x.buffer, y: y.buffer, window, outside: levels.zero, packed, to };
-                self.step(Step::Depthwise(step));
-                return Ok(());
+        let apart = window.dilation_h == 1 && window.dilation_w == 1 && taps <= MAX_TAPS;
+        if let (true, Some(to)) = (depthwise && apart, to.clone()) {
+            let mut by_tap = vec![0; taps * channels];
+            for (i, &w) in weights.iter().enumerate() {
+                by_tap[i % taps * channels + i / taps] = w;
             }
+            let layer = self.layer(node, levels, y.levels, by_tap, &scale)?;
+            let packed = self.weights.depthwise(&layer)?;
+            let step = Depthwise { x: x.buffer, y: y.buffer, window, outside: levels.zero, packed, to };
+            self.step(Step::Depthwise(step));
+            return Ok(());
         }
         // Groups become blocks of a dense matrix.
         let mut matrix = vec![0; taps * channels * out];
@@ -450,7 +448,7 @@ impl Lowering<'_> {
         if let Some(target) = target {
             let parts = parts
                 .into_iter()
-                .map(|p| self.requantised(node, p, target.levels))
+                .map(|p| self.requantised(p, target.levels))
                 .collect::<Result<Vec<_>, _>>()?;
             let out = self.join(node, &parts, axis)?;
             self.done.extend(target.taken);

@@ -74,7 +74,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    pub(super) fn to_float(&mut self, value: &Value) -> Value {
+    pub(super) fn wholes_as_floats(&mut self, value: &Value) -> Value {
         let mut out = value.clone();
         out.buffer = self.buffer(Element::F32, value.len());
         self.step(Step::ToFloat(ToFloat { x: value.buffer, y: out.buffer, len: value.len() }));

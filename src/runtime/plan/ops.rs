@@ -1,0 +1,162 @@
+//! Steps over plain values: level by level, value by value.
+
+use super::program::{BinaryOp, Quantize, QuantizeInput, ReduceOp, Repeat, Spread, UnaryOp};
+use crate::kernels::float::{self, math};
+
+/// `round(x / scale) + zero` in 0 to 255; NaN gives 0.
+#[inline(always)]
+fn level(x: f32, scale: f32, zero: f32) -> u8 {
+    // As `round_ties_even`, for magnitudes below 2²².
+    const MAGIC: f32 = 12_582_912.0;
+    let steps = (x / scale).max(-zero).min(255.0 - zero);
+    (((steps + MAGIC) - MAGIC) + zero) as u8
+}
+
+pub(super) fn quantize_input(s: &QuantizeInput, x: &[f32], y: &mut [u8]) {
+    let (pixels, channels, zero) = (s.pixels as usize, s.channels as usize, f32::from(s.zero));
+    if channels == 3 {
+        let (r, rest) = x.split_at(pixels);
+        let (g, b) = rest.split_at(pixels);
+        for (((y, &r), &g), &b) in y.chunks_exact_mut(3).zip(r).zip(g).zip(b) {
+            y.copy_from_slice(&[level(r, s.scale, zero), level(g, s.scale, zero), level(b, s.scale, zero)]);
+        }
+        return;
+    }
+    for (channel, plane) in x.chunks_exact(pixels).take(channels).enumerate() {
+        for (y, &x) in y.chunks_exact_mut(channels).zip(plane) {
+            y[channel] = level(x, s.scale, zero);
+        }
+    }
+}
+
+pub(super) fn quantize(s: &Quantize, x: &[f32], y: &mut [u8]) {
+    let zero = f32::from(s.zero);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = level(x, s.scale, zero);
+    }
+}
+
+pub(super) fn unary(op: UnaryOp, a: f32, b: f32, x: &[f32], y: &mut [f32]) {
+    fn each(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = f(x);
+        }
+    }
+    match op {
+        UnaryOp::Exp => each(x, y, math::exp),
+        UnaryOp::Sigmoid => each(x, y, math::sigmoid),
+        UnaryOp::Tanh => each(x, y, math::tanh),
+        UnaryOp::Erf => each(x, y, math::erf),
+        UnaryOp::Sqrt => each(x, y, f32::sqrt),
+        UnaryOp::Neg => each(x, y, |v| -v),
+        UnaryOp::Clip => each(x, y, |v| v.max(a).min(b)),
+        UnaryOp::Gelu => float::gelu(x, y),
+        UnaryOp::Swish => each(x, y, |v| v * math::sigmoid(a * v)),
+        UnaryOp::HardSigmoid => each(x, y, |v| (a * v + b).clamp(0.0, 1.0)),
+        UnaryOp::HardSwish => each(x, y, |v| v * (v * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
+        UnaryOp::Abs => each(x, y, f32::abs),
+        UnaryOp::LeakyRelu => each(x, y, |v| if v < 0.0 { a * v } else { v }),
+    }
+}
+
+pub(super) fn binary(op: BinaryOp, spread: Spread, a: &[f32], b: &[f32], y: &mut [f32], inner: usize) {
+    fn lay(spread: Spread, a: &[f32], b: &[f32], y: &mut [f32], inner: usize, f: impl Fn(f32, f32) -> f32) {
+        let rows = y.chunks_exact_mut(inner).zip(a.chunks_exact(inner));
+        match spread {
+            Spread::Same => {
+                for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                    *y = f(a, b);
+                }
+            }
+            Spread::Row => {
+                for (y, a) in rows {
+                    for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                        *y = f(a, b);
+                    }
+                }
+            }
+            Spread::Column => {
+                for ((y, a), &b) in rows.zip(b) {
+                    for (y, &a) in y.iter_mut().zip(a) {
+                        *y = f(a, b);
+                    }
+                }
+            }
+            Spread::Single => {
+                let b = b[0];
+                for (y, &a) in y.iter_mut().zip(a) {
+                    *y = f(a, b);
+                }
+            }
+        }
+    }
+    match op {
+        BinaryOp::Add => lay(spread, a, b, y, inner, |a, b| a + b),
+        BinaryOp::Sub => lay(spread, a, b, y, inner, |a, b| a - b),
+        BinaryOp::Mul => lay(spread, a, b, y, inner, |a, b| a * b),
+        BinaryOp::Div => lay(spread, a, b, y, inner, |a, b| a / b),
+        BinaryOp::SubFrom => lay(spread, a, b, y, inner, |a, b| b - a),
+        BinaryOp::DivInto => lay(spread, a, b, y, inner, |a, b| b / a),
+        BinaryOp::Min => lay(spread, a, b, y, inner, f32::min),
+        BinaryOp::Max => lay(spread, a, b, y, inner, f32::max),
+        BinaryOp::Pow => lay(spread, a, b, y, inner, |a, b| {
+            if b == 2.0 {
+                a * a
+            } else if b == 0.5 {
+                a.sqrt()
+            } else {
+                a
+            }
+        }),
+    }
+}
+
+pub(super) fn reduce(op: ReduceOp, [outer, middle, inner]: [usize; 3], x: &[f32], y: &mut [f32]) {
+    let finish = |sum: f32| match op {
+        ReduceOp::Mean => sum / middle as f32,
+        ReduceOp::L2 => sum.sqrt(),
+        _ => sum,
+    };
+    if inner == 1 {
+        for (y, x) in y[..outer].iter_mut().zip(x.chunks_exact(middle)) {
+            *y = match op {
+                ReduceOp::Max => x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+                ReduceOp::Min => x.iter().copied().fold(f32::INFINITY, f32::min),
+                ReduceOp::L2 => finish(math::sum(x, |v| v * v)),
+                ReduceOp::Sum | ReduceOp::Mean => finish(math::sum(x, |v| v)),
+            };
+        }
+        return;
+    }
+    for (y, x) in y[..outer * inner].chunks_exact_mut(inner).zip(x.chunks_exact(middle * inner)) {
+        let (first, rest) = x.split_at(inner);
+        for (y, &x) in y.iter_mut().zip(first) {
+            *y = if op == ReduceOp::L2 { x * x } else { x };
+        }
+        for row in rest.chunks_exact(inner) {
+            for (y, &x) in y.iter_mut().zip(row) {
+                *y = match op {
+                    ReduceOp::Max => y.max(x),
+                    ReduceOp::Min => y.min(x),
+                    ReduceOp::L2 => *y + x * x,
+                    ReduceOp::Sum | ReduceOp::Mean => *y + x,
+                };
+            }
+        }
+        y.iter_mut().for_each(|y| *y = finish(*y));
+    }
+}
+
+pub(super) fn repeat<T: Copy>(s: &Repeat, x: &[T], y: &mut [T]) {
+    let (width, channels) = (s.width as usize, s.channels as usize);
+    let (down, right) = (s.down as usize, s.right as usize);
+    let row = width * right * channels;
+    let rows = x.chunks_exact(width * channels).take(s.height as usize);
+    for (x, y) in rows.zip(y.chunks_exact_mut(row * down)) {
+        let (first, rest) = y.split_at_mut(row);
+        for (x, y) in x.chunks_exact(channels).zip(first.chunks_exact_mut(channels * right)) {
+            y.chunks_exact_mut(channels).for_each(|y| y.copy_from_slice(x));
+        }
+        rest.chunks_exact_mut(row).for_each(|y| y.copy_from_slice(first));
+    }
+}
