@@ -39,7 +39,9 @@ def _parser() -> argparse.ArgumentParser:
     command("train", _train, "train or resume a run")
     cross = command("crossval", _crossval, "products held out of training, by fold")
     cross.add_argument("--folds", default="0,1,2,3,4")
-    cross.add_argument("--shares", default="0,0.7", help="lengths of the fixed part to try, comma-separated")
+    cross.add_argument(
+        "--shares", default="0,0.7", help="lengths of the generic part to try, comma-separated"
+    )
     cross.add_argument("--steps", type=int, help="shorter schedule, the same for every recipe compared")
     cross.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     cross.add_argument("--json", action="store_true")
@@ -49,6 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate = command(
         "calibrate", _calibrate, "fit the score curves on held-out products, write the manifests"
     )
+    unseen = command(
+        "unseen", _unseen, "`shelfsight eval` on products held out of training, all evidence fused"
+    )
+    unseen.add_argument("--folds", default="0,1,2,3,4")
+    unseen.add_argument("--binary", type=Path, required=True, help="the built `shelfsight` command")
+    unseen.add_argument("--out", type=Path, required=True, help="folder for packs and results")
     parity = command("parity", _parity, "float against int8")
     for sub in (quantise, calibrate, parity):
         sub.add_argument("--weights", type=Path, default=Path("weights"))
@@ -129,6 +137,18 @@ def _calibrate(options) -> int:
     return 0
 
 
+def _unseen(options) -> int:
+    from .unseen import run
+
+    folds = [int(f) for f in options.folds.split(",")]
+    root, minilm = data_dir(options.data), _minilm(options)
+    table = run(_config(options), root, options.runs, minilm, folds, options.binary, options.out)
+    for name, kinds in table.items():
+        for kind, row in kinds.items():
+            print(f"{name:10s} {kind:16s} n={row['queries']:4d} R@1 {row['r@1']}")
+    return 0
+
+
 def _parity(options) -> int:
     from .release import check_parity
 
@@ -181,7 +201,7 @@ def _crossval(options) -> int:
         print(json.dumps(table))
         return 0
     for share, rows in table.items():
-        print(f"length of the fixed part {share}")
+        print(f"length of the generic part {share}")
         for name, row in rows.items():
             figures = f"ImageNet {row['imagenet']} ours {row['ours']} difference {row['difference']}"
             print(f"  {name:20s} n={row['queries']:5d} {figures}")

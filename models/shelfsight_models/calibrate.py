@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import pipeline
+from .crossval import reshared
 from .evaluate import Interval, bootstrap
 from .release import ReleaseConfig, fit, score_pairs
 from .text import embed_texts
@@ -26,6 +27,7 @@ Pairs = tuple[np.ndarray, np.ndarray]
 class FoldVectors:
     """Unit vectors of one fold's encoders: pictures, catalogue titles, typed titles of pictured products."""
 
+    fold: int
     out: set[str]
     pictures: np.ndarray
     titles: np.ndarray
@@ -34,7 +36,7 @@ class FoldVectors:
 
 def fold_vectors(config: ReleaseConfig, text_config, root: Path, runs: Path, minilm: Path, cross: str):
     """`(rows, products, typed owners, [FoldVectors])` over the folds that `crossval` ran under the name
-    `cross`.
+    `cross`. Leaves each fold's text projection beside its encoder, as `projection.npy`.
     """
     views = pipeline.image_views(config.image, root, runs)
     _, rows = pipeline.clean_rows(views)
@@ -49,21 +51,42 @@ def fold_vectors(config: ReleaseConfig, text_config, root: Path, runs: Path, min
         if not saved.is_file():
             print(f"fold {fold} of {cross} was not run: left out")
             continue
-        vectors = np.load(saved)
+        vectors = reshared(np.load(saved), config.image.dim, config.image.share)
         out = held_out(np.unique(views.product), fold)
         kept = {name: v for name, v in words.items() if name not in out}
         known = np.array([p.id not in out for p in products])
         weight = fit_text(
             text_config, titles[known], kept, pipeline.image_rows(vectors, rows, out, config.image.dim)
         )
+        np.save(saved.with_name("projection.npy"), weight)
         blank = ((0, 0), (0, vectors.shape[1] - len(weight)))
         project = [np.pad(pipeline.unit_rows(x @ weight.T), blank).astype(np.float32) for x in (titles, raw)]
-        parts.append(FoldVectors(out, vectors, *project))
+        parts.append(FoldVectors(fold, out, vectors, *project))
     if not parts:
         raise FileNotFoundError(
             f"no fold of {cross} under {runs}: run crossval with --set name={cross} first"
         )
     return rows, products, pictured, parts
+
+
+def picture_pairs(vectors: np.ndarray, rows, out: set[str]) -> list[Pairs]:
+    """Pairs of an unseen photo with catalogue pictures: shop photos with iconic pictures and Datakick's, each
+    Datakick photo with the others.
+    """
+    catalogue = (rows.kind == "iconic") | ~rows.grocery
+    unseen = np.isin(rows.product, sorted(out)) & (rows.kind == "photo")
+
+    def pairs(queries: np.ndarray, others: np.ndarray) -> Pairs:
+        return score_pairs(
+            vectors[queries], vectors[others], rows.product[queries], rows.product[others], True
+        )
+
+    found = [pairs(unseen & rows.grocery, catalogue)]
+    for shot in np.flatnonzero(unseen & ~rows.grocery):
+        others = catalogue.copy()
+        others[shot] = False
+        found.append(pairs(np.array([shot]), others))
+    return found
 
 
 def curves(rows, products, pictured, parts: list[FoldVectors]) -> dict[str, dict[str, dict[str, float]]]:
@@ -74,28 +97,7 @@ def curves(rows, products, pictured, parts: list[FoldVectors]) -> dict[str, dict
     catalogue = (rows.kind == "iconic") | ~rows.grocery
     for part in parts:
         unseen = np.isin(rows.product, sorted(part.out))
-        shots = unseen & (rows.kind == "photo") & rows.grocery
-        pairs.setdefault(("image", "image"), []).append(
-            score_pairs(
-                part.pictures[shots],
-                part.pictures[catalogue],
-                rows.product[shots],
-                rows.product[catalogue],
-                True,
-            )
-        )
-        for shot in np.flatnonzero(unseen & ~rows.grocery):
-            others = catalogue.copy()
-            others[shot] = False
-            pairs[("image", "image")].append(
-                score_pairs(
-                    part.pictures[[shot]],
-                    part.pictures[others],
-                    rows.product[[shot]],
-                    rows.product[others],
-                    True,
-                )
-            )
+        pairs.setdefault(("image", "image"), []).extend(picture_pairs(part.pictures, rows, part.out))
         photos = unseen & (rows.kind == "photo")
         pairs.setdefault(("image", "text"), []).append(
             score_pairs(part.pictures[photos], part.titles, rows.product[photos], title_ids, False)

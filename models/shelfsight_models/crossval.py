@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from . import pipeline
 from .evaluate import bootstrap, paired
@@ -25,7 +26,7 @@ def baseline(views, index: np.ndarray) -> np.ndarray:
 
 
 def reshared(vectors: np.ndarray, learned: int, share: float) -> np.ndarray:
-    """The same vectors with another length of the fixed part."""
+    """The same vectors with another length of the generic part."""
     a, b = pipeline.unit_rows(vectors[:, :learned]), pipeline.unit_rows(vectors[:, learned:])
     return pipeline.unit_rows(np.concatenate([a, share * b], 1)).astype(np.float32)
 
@@ -39,10 +40,11 @@ def questions(vectors: np.ndarray, rows: Clean, out: set[str]) -> dict[str, np.n
 def run(
     config: ImageConfig, root: Path, runs: Path, minilm: Path, folds: list[int], shares: list[float]
 ) -> dict[str, dict]:
-    """Trains the folds and returns, by share of the fixed part and protocol, our R@1, the baseline's, the
+    """Trains the folds and returns, by share of the generic part and protocol, our R@1, the baseline's, the
     difference.
 
-    The vectors at the config's own share are kept as `clean.npy` for `calibrate`.
+    A fold's encoder and its vectors at the config's own share are kept (`encoder.pt`, `clean.npy`) for
+    `calibrate` and `unseen`.
     """
     views = pipeline.image_views(config, root, runs)
     texts = pipeline.text_views(root, runs, minilm)
@@ -57,6 +59,7 @@ def run(
             whole = np.load(folder / "clean.npy")
         else:
             encoder = train(part, views, pipeline.imagenet_backbone(), texts, folder)
+            torch.save(encoder.state_dict(), folder / "encoder.pt")
             whole = embed_clean(encoder, views, index, config.views.cut)
             np.save(folder / "clean.npy", whole)
         out = held_out(np.unique(views.product), fold)

@@ -143,9 +143,9 @@ class ImageEncoder(nn.Module):
     """Backbone and projections to a unit vector `[n, dim]`, made of two parts.
 
     The learned part (`learned` numbers) is trained on products and texts. The generic part (`generic`
-    numbers, may be 0) is a fixed whitening of the frozen middle of the ImageNet net: it has seen no product
-    in particular, which is what helps with products that were not in training. `share` is its length beside
-    the learned part's 1. Texts have zeros there.
+    numbers, may be 0) is a whitening of the middle of the net in closed form, which moves no weight of the
+    net: that is what helps with products that were not in training. `share` is its length beside the learned
+    part's 1. Texts have zeros there.
     """
 
     def __init__(self, learned: int, generic: int = 0, share: float = 0.0, backbone: Backbone | None = None):

@@ -16,7 +16,7 @@ from .export import export_onnx
 from .quantise import below_gemm, quantise_dynamic_text, quantise_static
 from .shipped import ShippedImage, ShippedText, check_manifest, reference
 from .text import TextEncoder
-from .train_image import ImageConfig
+from .train_image import ImageConfig, held_out
 from .train_text import TextConfig
 
 SPACE = "shelfsight-joint-1"
@@ -54,7 +54,8 @@ class ReleaseConfig:
 
 def calibration_inputs(config: ReleaseConfig, pictures: list[Picture]) -> np.ndarray:
     """A few hundred training pictures as encoder inputs, iconic ones among them."""
-    train = [p for p in pictures if p.split == "train"]
+    out = held_out(np.array([p.product for p in pictures]), config.image.fold)
+    train = [p for p in pictures if p.split == "train" and p.product not in out]
     rng = np.random.default_rng(config.quantise.seed)
     chosen = rng.choice(len(train), min(config.quantise.pictures, len(train)), replace=False)
     prep = config.image.views.preprocess

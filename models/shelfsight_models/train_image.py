@@ -22,6 +22,7 @@ from .views import ViewPlan, Views
 
 FOLDS = 5
 FOLD_SEED = 20
+GENERIC_VIEWS = 6_000  # augmented views that the generic part is fitted to, about
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class ImageConfig:
     views: ViewPlan = field(default_factory=ViewPlan)
     tune_from: int = 12  # first block that learns; those between the stored front and it run without gradient
     dim: int = 256  # of the learned part
-    generic: int = 128  # of the fixed part
-    share: float = 0.7  # length of the fixed part beside the learned part's 1
+    generic: int = 128  # of the generic part
+    within: float = 0.5  # see `fisher_projection`
+    ridge: float = 0.02
+    share: float = 1.0  # length of the generic part beside the learned part's 1
     steps: int = 420
     # (products, views of each) in a batch, by source
     grocery: tuple[int, int] = (18, 3)
@@ -245,26 +248,62 @@ def train(
     )
 
 
+def fisher_projection(
+    features: np.ndarray, labels: np.ndarray, clean: np.ndarray, dim: int, within: float, ridge: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Projection `[dim, width]` and bias that undo what varies without meaning a different product.
+
+    The features are whitened by a mix of the scatter within products (share `within`) and the whole scatter,
+    plus `ridge` of a sphere; of that space the axes along which pictures differ most are kept. `within` 0 is
+    PCA whitening, 1 is Fisher's discriminant. `clean` rows give the centre and the whole scatter; all rows,
+    augmented ones too, the scatter within.
+    """
+    width = features.shape[1]
+    if dim > width:
+        raise ValueError(f"{width} features cannot fill {dim} dimensions")
+    features = features.astype(np.float64)
+    centre = features[clean].mean(0)
+    whole = np.cov((features[clean] - centre).T)
+    _, owner, count = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.zeros((len(count), width))
+    np.add.at(means, owner, features)
+    rest = (features - (means / count[:, None])[owner])[count[owner] > 1]
+    inside = rest.T @ rest
+    mixed = within * inside / np.trace(inside) + (1 - within) * whole / np.trace(whole)
+    mixed = (1 - ridge) * mixed + ridge / width * np.eye(width)
+    root = np.linalg.cholesky(np.linalg.inv(mixed))
+    values, axes = np.linalg.eigh(root.T @ whole @ root)
+    weight = (root @ axes[:, np.argsort(-values)[:dim]]).T
+    weight /= np.linalg.norm((features[clean] - centre) @ weight.T, axis=1).mean()
+    return weight.astype(np.float32), (-weight @ centre).astype(np.float32)
+
+
 @torch.no_grad()
 def with_generic(encoder: ImageEncoder, known: np.ndarray, views: Views, config: ImageConfig) -> ImageEncoder:
-    """Adds the fixed part: whitened principal axes of the tap over the training pictures of `known`
-    products.
-    """
+    """Adds the generic part: `fisher_projection` of the tap over the training views of `known` products."""
     if not config.generic:
         return encoder
-    if config.tune_from <= encoder.backbone.tap:
-        raise ValueError("the fixed part needs a frozen tap: tune_from must be above the backbone's tap")
-    index = np.flatnonzero(views.clean & (views.split == "train") & np.isin(views.product, known))
+    backbone = encoder.backbone
+    usable = (views.split == "train") & np.isin(views.product, known)
+    altered = np.flatnonzero(usable & ~views.clean)
+    altered = altered[:: max(1, len(altered) // GENERIC_VIEWS)]
+    index = np.sort(np.concatenate([np.flatnonzero(usable & views.clean), altered]))
     rows = []
     for i in range(0, len(index), 32):
         taps: list[Tensor] = []
-        encoder.backbone.middle(
-            front_rows(views, index[i : i + 32]), config.views.cut, config.tune_from, taps
-        )
+        backbone.middle(front_rows(views, index[i : i + 32]), config.views.cut, backbone.tap + 1, taps)
         rows.append(taps[0])
     out = ImageEncoder(config.dim, config.generic, config.share, encoder.backbone)
     out.projection = encoder.projection
-    _set(out.generic, *pca_projection(torch.cat(rows).numpy(), config.generic, whiten=1.0))
+    found = fisher_projection(
+        torch.cat(rows).numpy(),
+        views.product[index],
+        views.clean[index],
+        config.generic,
+        config.within,
+        config.ridge,
+    )
+    _set(out.generic, *found)
     return out.eval()
 
 
