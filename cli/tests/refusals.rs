@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use shelfsight::pack::{OpenOptions, Pack, PackWriter, SectionKind};
 use support::*;
 
 const BUILD: [&str; 7] = ["pack", "build", "--catalog", "bad.csv", "--images", "img", "--out"];
@@ -196,7 +197,7 @@ fn an_encoder_that_fits_no_picture_stops_the_build() {
     let dir = dir.path();
     fs::write(dir.join("bad.csv"), CATALOGUE).unwrap();
     let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/onnx");
-    let mut try_with = |model: &str, dim| {
+    let try_with = |model: &str, dim| {
         let manifest = serde_json::json!({
             "kind": "image", "name": model, "model": models.join(model), "space": "s", "dim": dim,
             "input": "image", "output": "embedding",
@@ -205,6 +206,7 @@ fn an_encoder_that_fits_no_picture_stops_the_build() {
         fs::write(dir.join("image.json"), manifest.to_string()).unwrap();
         refused(&build("x.shelf", &["--skip-bad", "--encoder", "image=image.json"]), dir)
     };
+    assert!(try_with("bad_nan.onnx", 4).contains("NaN"));
     assert!(try_with("good.onnx", 5).contains("the manifest says f32 [1, 5]"));
     // The engine panics on this one: still one line.
     assert!(try_with("bad_stride.onnx", 4).contains("divide by zero"));
@@ -231,4 +233,42 @@ fn eval_counts_queries_that_cannot_be_asked() {
     assert_eq!(eval["by_stage"]["index"]["image"]["measured"]["recall_at_10"], 1.0);
     assert!(refused(&[&args[..6], &["gone"]].concat(), dir).contains("gone: not a folder"));
     assert!(refused(&["find", "--text", blank, "--pack", "shop.shelf"], dir).contains("nothing to look for"));
+}
+
+#[test]
+fn the_demo_writes_over_nothing_of_the_users() {
+    let dir = own_shop();
+    fs::write(dir.path().join("catalogue.jsonl"), "{}").unwrap();
+    assert!(refused(&["demo", "--out", "."], dir.path()).contains("catalogue.jsonl"));
+    assert_eq!(names(dir.path()), ["c.csv", "catalogue.jsonl", "img", "q.csv", "shop.shelf"]);
+}
+
+#[test]
+fn the_first_bad_picture_is_named() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let rows = (2..40).map(|line| format!("p{line},T,{}.png\n", if line < 9 { "rings" } else { "gone" }));
+    fs::write(dir.join("bad.csv"), format!("id,title,images\n{}", rows.collect::<String>())).unwrap();
+    assert!(refused(&build("x.shelf", &[]), dir).contains("bad.csv: line 9"));
+}
+
+#[test]
+fn a_detector_that_the_pack_was_not_built_with_is_refused() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let pack = Pack::open(&dir.join("shop.shelf"), &OpenOptions::default()).unwrap();
+    let mut other = PackWriter::create(&dir.join("other.shelf")).unwrap();
+    for section in pack.sections() {
+        let mut bytes = pack.section_by_id(section.id).unwrap().to_vec();
+        if section.id == SectionKind::DetectorManifest.into() {
+            let text = String::from_utf8(bytes).unwrap();
+            bytes = text.replace("shelfsight-detector", "another-detector").into_bytes();
+        }
+        other.raw_section(section.id, section.required, &bytes).unwrap();
+    }
+    other.finish().unwrap();
+    let line = refused(&["scan", "img/rings.png", "--pack", "other.shelf"], dir);
+    assert!(line.contains("built with the detector"), "{line}");
+    refused(&["pack", "verify", "other.shelf"], dir);
+    json(&["find", "img/rings.png", "--pack", "other.shelf"], dir);
 }

@@ -1,5 +1,6 @@
 //! Pictures and texts of the catalogue to vectors, on all cores.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
@@ -51,38 +52,56 @@ pub(super) fn images(
         let photo = preprocess::open(&options.images.join(image), &decode)?;
         Ok(encoder.encode(&photo.frame(), None)?)
     };
-    let results: Vec<_> = work
-        .par_iter()
-        .map(|&(_, row, image)| {
-            let result = embed(image);
-            progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
-            match result {
-                Err(ImageFault::Encode(fault)) if is_of_encoder(&fault) => {
-                    Err(BuildError::Encode { name: "image encoder", reason: Box::new(fault) })
-                }
-                Err(reason) if !options.skip_bad => Err(BuildError::Image {
-                    line: row.line,
-                    id: row.id.clone(),
-                    image: image.clone(),
-                    reason: Box::new(reason),
-                }),
-                result => Ok(result),
+    let results: Vec<OnceLock<Result<Embedding, ImageFault>>> =
+        work.iter().map(|_| OnceLock::new()).collect();
+    let refused = |at: usize| {
+        let (_, row, image) = work[at];
+        let result = embed(image);
+        progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
+        let error = match result {
+            Err(ImageFault::Encode(fault)) if is_of_encoder(&fault) => encoder_error(fault),
+            Err(reason) if !options.skip_bad => BuildError::Image {
+                line: row.line,
+                id: row.id.clone(),
+                image: image.clone(),
+                reason: Box::new(reason),
+            },
+            result => {
+                let _ = results[at].set(result);
+                return None;
             }
-        })
-        .collect::<Result<_, _>>()?;
+        };
+        Some(error)
+    };
+    // The first in the file, whichever core is faster.
+    if let Some(error) = (0..work.len()).into_par_iter().find_map_first(refused) {
+        return Err(error);
+    }
     let (mut embedded, mut skipped) = (Embedded::default(), Vec::new());
-    for ((product, row, image), result) in work.into_iter().zip(results) {
-        match result {
-            Ok(vector) => embedded.push(product, &vector),
-            Err(reason) => skipped.push(SkippedImage {
+    for (&(product, row, image), result) in work.iter().zip(results) {
+        match result.into_inner() {
+            Some(Ok(vector)) => embedded.push(product, &vector),
+            Some(Err(reason)) => skipped.push(SkippedImage {
                 line: row.line,
                 id: row.id.clone(),
                 image: image.clone(),
                 reason,
             }),
+            None => {}
         }
     }
+    let by_encoder = |s: &SkippedImage| matches!(s.reason, ImageFault::Encode(_));
+    if embedded.products.is_empty()
+        && skipped.iter().all(by_encoder)
+        && let Some(SkippedImage { reason: ImageFault::Encode(fault), .. }) = skipped.pop()
+    {
+        return Err(encoder_error(fault));
+    }
     Ok((embedded, skipped))
+}
+
+fn encoder_error(fault: EncodeError) -> BuildError {
+    BuildError::Encode { name: "image encoder", reason: Box::new(fault) }
 }
 
 /// Whether the encoder is at fault and not the picture: then no picture can be used, and leaving out all helps no one.

@@ -71,7 +71,7 @@ impl Engine {
         let mut ms = Timings::default();
         if let Some(frame) = query.frame {
             if options.barcode {
-                let found = ms.measure("barcode", || self.read_barcodes(frame, options.region));
+                let found = ms.measure("barcode", || self.read_barcodes(frame, options.region, 1));
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
             let encoder = ms.measure("load", || self.image_encoder())?;

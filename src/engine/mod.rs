@@ -28,6 +28,10 @@ pub use find::{EncodedQuery, Query};
 pub const QUERY_DECODE: crate::preprocess::DecodeOptions =
     crate::preprocess::DecodeOptions { max_pixels: 64 << 20, shrink_to: Some(1200) };
 
+/// Most places that a scan looks for barcodes beyond those of a single product; each takes some milliseconds.
+#[cfg(feature = "barcode")]
+const MORE_PLACES: usize = 30;
+
 /// A product that matches a query.
 #[derive(Clone, Debug)]
 pub struct Match {
@@ -172,10 +176,21 @@ impl Engine {
         ProductIndex::open(&self.pack, sections)
     }
 
-    /// Barcodes of the picture, or of a part of it, each with its place in the picture.
+    /// Barcodes of a picture of about so many products, or of a part of it, each with its place in the picture.
     #[cfg(feature = "barcode")]
-    fn read_barcodes(&self, frame: &Frame<'_>, region: Option<Rect>) -> Vec<(Gtin, Option<Rect>)> {
-        let found = crate::fuse::read_barcodes(frame, &crate::fuse::BarcodeOptions::default());
+    fn read_barcodes(
+        &self,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        products: usize,
+    ) -> Vec<(Gtin, Option<Rect>)> {
+        // One place more a product: the likeliest ten of a shelf may all be print. On tiled photos of backs this reads
+        // as many as 640 places do.
+        let mut options = crate::fuse::BarcodeOptions::default();
+        let more = products.saturating_sub(1).min(MORE_PLACES);
+        options.max_places += more;
+        options.max_results += more;
+        let found = crate::fuse::read_barcodes(frame, &options);
         let inside =
             |place: &Rect| region.is_none_or(|region| region.intersection(place) > 0.5 * place.area());
         found
@@ -186,7 +201,7 @@ impl Engine {
     }
 
     #[cfg(not(feature = "barcode"))]
-    fn read_barcodes(&self, _: &Frame<'_>, _: Option<Rect>) -> Vec<(Gtin, Option<Rect>)> {
+    fn read_barcodes(&self, _: &Frame<'_>, _: Option<Rect>, _: usize) -> Vec<(Gtin, Option<Rect>)> {
         Vec::new()
     }
 }

@@ -28,7 +28,7 @@ impl Engine {
         boxes.truncate(options.max_boxes);
         let mut barcodes = Vec::new();
         if options.barcode {
-            barcodes = ms.measure("barcode", || self.read_barcodes(frame, None));
+            barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len()));
         }
         let mut items = Vec::with_capacity(boxes.len());
         let mut used = vec![false; barcodes.len()];

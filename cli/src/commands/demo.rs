@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use serde_json::{Value, json};
@@ -118,6 +118,7 @@ impl Outcome {
 /// Runs the command.
 pub fn run(args: &DemoArgs, json: bool) -> Result<()> {
     let out = &args.out;
+    claim(out)?;
     let pictures = out.join("catalogue");
     fs::create_dir_all(&pictures).with_context(|| out.display().to_string())?;
     let mut seconds = Vec::new();
@@ -164,6 +165,20 @@ pub fn run(args: &DemoArgs, json: bool) -> Result<()> {
     outcome.annotated.save(out.join("shelf-annotated.png")).with_context(|| out.display().to_string())?;
     demo_report::write(&out.join("report.html"), &outcome)?;
     if json { output::print(&summary(&outcome, out)) } else { print(&outcome, out) }
+}
+
+/// Refuses a folder with files of the user's own where the demo would write.
+fn claim(out: &Path) -> Result<()> {
+    const MARK: &str = ".shelfsight-demo";
+    let earlier = [MARK, "demo.shelf"].iter().any(|name| out.join(name).exists());
+    let written =
+        ["catalogue", "catalogue.jsonl", "photos", "report.html", "shelf.jpg", "shelf-annotated.png"];
+    if let Some(name) = written.iter().find(|name| !earlier && out.join(name).exists()) {
+        bail!("{}: it has a {name} that no demo made; name another folder with --out", out.display());
+    }
+    fs::create_dir_all(out)
+        .and_then(|()| fs::write(out.join(MARK), ""))
+        .with_context(|| out.display().to_string())
 }
 
 fn write_catalogue(products: &[DemoProduct], catalogue: &Path, pictures: &Path) -> Result<()> {
