@@ -238,8 +238,8 @@ impl Pixel for Wide {
         let (low, high) = d.quant.bounds();
         let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
         let zero = _mm512_set1_epi32(i32::from(d.quant.zero));
-        // SAFETY: the caller's; per-channel numbers are padded to whole blocks, and a read past the last channel stays in
-        // the slack. `out` is one pixel and the mask keeps to its channels.
+        // SAFETY: the caller's; per-channel numbers are padded to whole blocks, and a read past the last channel
+        // stays in the slack. `out` is one pixel and the mask keeps to its channels.
         unsafe {
             for (block, out) in out.chunks_mut(CHANNELS).enumerate() {
                 let at = block * CHANNELS;
