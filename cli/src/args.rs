@@ -45,6 +45,41 @@ pub enum Command {
     Scan(ScanArgs),
     /// Measure how often the right product is found.
     Eval(EvalArgs),
+    /// Measure speed on this machine.
+    #[command(subcommand)]
+    Bench(BenchCommand),
+}
+
+/// `shelfsight bench …`
+#[derive(Subcommand)]
+pub enum BenchCommand {
+    /// The models: compiled on every instruction set of this CPU, and as ONNX through tract, in turns.
+    Encode(BenchEncodeArgs),
+}
+
+/// `shelfsight bench encode`
+#[derive(Args)]
+pub struct BenchEncodeArgs {
+    /// Which model; all three without it.
+    #[arg(long, value_enum)]
+    pub model: Option<BenchModel>,
+    /// Seconds a model.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Tokens of the text.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=128))]
+    pub tokens: u32,
+}
+
+/// A shipped model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BenchModel {
+    /// The image encoder.
+    Image,
+    /// The text encoder.
+    Text,
+    /// The detector.
+    Detector,
 }
 
 /// `shelfsight demo`

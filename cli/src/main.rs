@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use args::{Cli, Command, PackCommand};
+use args::{BenchCommand, Cli, Command, PackCommand};
 
 fn main() -> ExitCode {
     let cli = match Cli::read() {
@@ -38,5 +38,6 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Find(args) => commands::find::run(args, cli.json),
         Command::Scan(args) => commands::scan::run(args, cli.json),
         Command::Eval(args) => commands::eval::run(args, cli.json),
+        Command::Bench(BenchCommand::Encode(args)) => commands::bench::encode(args, cli.json),
     }
 }

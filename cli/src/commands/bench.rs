@@ -1,0 +1,179 @@
+//! Speed on this machine.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use shelfsight::detect::DetectorManifest;
+use shelfsight::encode::{EncoderFiles, ImageManifest, TextManifest};
+use shelfsight::kernels::Isa;
+use shelfsight::runtime::compile::compile;
+use shelfsight::runtime::plan::{Limits, Plan};
+use shelfsight::runtime::{Kind, LoadOptions, Model, ModelBytes, Tensor, load_onnx};
+
+use crate::args::{BenchEncodeArgs, BenchModel};
+use crate::{models, output};
+
+/// Something that runs a model, and what it cost to make ready.
+struct Runner {
+    engine: String,
+    model: Box<dyn Model>,
+    open: Duration,
+    /// Resident bytes that opening and a first run added, where the system tells.
+    memory: Option<u64>,
+    times: Vec<f64>,
+}
+
+/// Runs each engine in turn, so that whatever else the machine does meets all alike.
+pub fn encode(args: &BenchEncodeArgs, json: bool) -> Result<()> {
+    let shipped = models::shipped();
+    let all = [
+        (BenchModel::Image, "image", shipped.image),
+        (BenchModel::Text, "text", shipped.text),
+        (BenchModel::Detector, "detector", shipped.detector),
+    ];
+    if !json {
+        say!(
+            "{:10} {:16} {:>10} {:>10} {:>10} {:>8} {:>9}",
+            "model",
+            "engine",
+            "median ms",
+            "p95 ms",
+            "open ms",
+            "RSS MB",
+            "cosine"
+        )?;
+    }
+    for (which, name, files) in all {
+        if args.model.is_some_and(|wanted| wanted != which) {
+            continue;
+        }
+        let files = files.with_context(|| format!("no {name} model ships"))?;
+        one(args, which, name, &files, json)?;
+    }
+    Ok(())
+}
+
+fn one(
+    args: &BenchEncodeArgs,
+    which: BenchModel,
+    name: &str,
+    files: &EncoderFiles,
+    json: bool,
+) -> Result<()> {
+    let options = match which {
+        BenchModel::Image => ImageManifest::from_json(&files.manifest_json)?.load_options(),
+        BenchModel::Text => TextManifest::from_json(&files.manifest_json)?.load_options(),
+        BenchModel::Detector => DetectorManifest::from_json(&files.manifest_json)?.load_options(),
+    };
+    let mut runners = runners(&files.model, &options, args.tokens as usize)?;
+    let end = Instant::now() + Duration::from_secs(args.seconds.into());
+    while Instant::now() < end {
+        for runner in &mut runners {
+            let input = inputs(&*runner.model, args.tokens as usize);
+            let start = Instant::now();
+            runner.model.run(input)?;
+            runner.times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    // The last is tract, the oracle.
+    let want = match runners.last() {
+        Some(last) => last.model.run(inputs(&*last.model, args.tokens as usize))?,
+        None => bail!("no engine runs the {name} model"),
+    };
+    for runner in &mut runners {
+        let got = runner.model.run(inputs(&*runner.model, args.tokens as usize))?;
+        let cosine = got.iter().zip(&want).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+        runner.times.sort_by(f64::total_cmp);
+        let at = |share: f64| runner.times[((runner.times.len() - 1) as f64 * share) as usize];
+        let (median, p95, open) = (at(0.5), at(0.95), runner.open.as_secs_f64() * 1e3);
+        let memory = runner.memory.map(|bytes| bytes as f64 / 1e6);
+        if json {
+            output::print(&json!({
+                "engine": runner.engine,
+                "model": name,
+                "threads": 1,
+                "ms_median": output::round(median, 3),
+                "ms_p95": output::round(p95, 3),
+                "open_ms": output::round(open, 3),
+                "rss_mb": memory.map(|mb| output::round(mb, 1)),
+                "cosine": output::round(cosine, 5),
+            }))?;
+        } else {
+            let memory = memory.map_or_else(|| "-".to_owned(), |mb| format!("{mb:.1}"));
+            say!(
+                "{name:10} {:16} {median:10.2} {p95:10.2} {open:10.2} {memory:>8} {cosine:9.5}",
+                runner.engine
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The plan on every instruction set, the fastest first, then tract.
+fn runners(onnx: &[u8], options: &LoadOptions, tokens: usize) -> Result<Vec<Runner>> {
+    let plan: ModelBytes = Arc::new(compile(onnx, options)?);
+    let mut runners = Vec::new();
+    for &isa in Isa::available() {
+        let open = || -> Result<Box<dyn Model>> {
+            let plan = Plan::open(plan.clone(), &Limits::default())?;
+            Ok(Box::new(plan.on(isa).context("an instruction set went away")?))
+        };
+        runners.push(made(format!("plan {isa:?}").to_lowercase(), open, tokens)?);
+    }
+    runners.push(made("tract".to_owned(), || Ok(load_onnx(onnx, options)?), tokens)?);
+    Ok(runners)
+}
+
+fn made(engine: String, open: impl FnOnce() -> Result<Box<dyn Model>>, tokens: usize) -> Result<Runner> {
+    let (before, start) = (resident(), Instant::now());
+    let model = open()?;
+    let open = start.elapsed();
+    model.run(inputs(&*model, tokens))?;
+    let memory = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
+    Ok(Runner { engine, model, open, memory, times: Vec::new() })
+}
+
+/// Resident bytes of this process, on Linux.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+}
+
+/// A smooth picture with grain, or a text of so many tokens.
+fn inputs(model: &dyn Model, tokens: usize) -> Vec<(&str, Tensor)> {
+    let known = model.input_names().iter().filter_map(|name| Some((name, model.port(name)?)));
+    known
+        .map(|(name, port)| {
+            let shape: Vec<usize> = port
+                .shape
+                .iter()
+                .enumerate()
+                .map(|(axis, side)| side.unwrap_or(if axis == 0 { 1 } else { tokens }))
+                .collect();
+            let len: usize = shape.iter().product();
+            let tensor = match port.kind {
+                Kind::F32 => {
+                    let value = |i: usize| {
+                        let grain = (i as u32).wrapping_mul(2_654_435_761) >> 24;
+                        ((i % 256) as f32 / 37.0).sin() * 0.6 + grain as f32 / 900.0
+                    };
+                    Tensor::F32 { shape, data: (0..len).map(value).collect() }
+                }
+                Kind::I64 if name.contains("mask") => Tensor::I64 { shape, data: vec![1; len] },
+                Kind::I64 => {
+                    Tensor::I64 { shape, data: (0..len as i64).map(|i| 1000 + i * 7919 % 20_000).collect() }
+                }
+            };
+            (name.as_str(), tensor)
+        })
+        .collect()
+}
+
+fn cosine(a: &Tensor, b: &Tensor) -> f64 {
+    let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else { return f64::NAN };
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
