@@ -1,7 +1,8 @@
 //! The 8-bit kernels on every path of this CPU: `cargo bench --bench kernels`.
 //!
-//! First the paths against each other: in turns, so that a change of the machine's clock meets all of them, and by the
-//! fastest turn of each, which other programs disturb least. Then criterion's times of each. Shapes are those of an EfficientNet-Lite0 at 224 × 224.
+//! First the paths against each other: in turns, so that a change of the machine's clock meets all of them, and by
+//! the fastest turn of each, which other programs disturb least. Then criterion's times of each. Shapes are those of
+//! an EfficientNet-Lite0 at 224 × 224.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
