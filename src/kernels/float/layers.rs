@@ -123,6 +123,21 @@ fn layer_norm_body(x: &[f32], gain: &[f32], shift: &[f32], epsilon: f32, y: &mut
     }
 }
 
+widest! {
+    /// `clamp(round(x / scale) + zero, 0, 255)` of every value, ties to even; NaN gives 0.
+    pub fn levels = levels_body(x: &[f32], scale: f32, zero: u8, y: &mut [u8])
+}
+
+#[inline(always)]
+fn levels_body(x: &[f32], scale: f32, zero: u8, y: &mut [u8]) {
+    let low = -f32::from(zero);
+    let high = 255.0 + low;
+    for (y, &x) in y.iter_mut().zip(x) {
+        let steps = (x / scale).max(low).min(high);
+        *y = (steps + math::MAGIC).to_bits().wrapping_add(u32::from(zero)) as u8;
+    }
+}
+
 /// Rows of u8 values and what they are worth.
 #[derive(Debug)]
 pub struct RowLevels<'a> {
@@ -139,30 +154,13 @@ widest! {
 
 #[inline(always)]
 fn quantize_rows_body(x: &[f32], width: usize, out: &mut RowLevels<'_>) {
-    const MAGIC: f32 = 12_582_912.0;
     let rows = x.chunks_exact(width).zip(out.values.chunks_exact_mut(width));
     for ((x, values), range) in rows.zip(out.ranges.iter_mut()) {
-        let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
-        let mut chunks = x.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            for ((low, high), &v) in low.iter_mut().zip(&mut high).zip(chunk) {
-                *low = if v < *low { v } else { *low };
-                *high = if v > *high { v } else { *high };
-            }
-        }
-        for &v in chunks.remainder() {
-            low[0] = low[0].min(v);
-            high[0] = high[0].max(v);
-        }
-        let low = low.into_iter().fold(0.0, f32::min);
-        let high = high.into_iter().fold(0.0, f32::max);
+        let (low, high) = math::range_with_zero(x);
         let scale = ((high - low) / 255.0).clamp(f32::MIN_POSITIVE, f32::MAX);
-        let zero = ((-low / scale).min(255.0) + MAGIC) - MAGIC;
-        *range = RowQuant { zero: zero as u8, scale };
-        for (to, &v) in values.iter_mut().zip(x) {
-            let steps = (v / scale).max(-zero).min(255.0 - zero);
-            *to = (steps + MAGIC).to_bits().wrapping_add(zero as u32) as u8;
-        }
+        let zero = (((-low / scale).min(255.0) + math::MAGIC) - math::MAGIC) as u8;
+        *range = RowQuant { zero, scale };
+        levels_body(x, scale, zero, values);
     }
 }
 
@@ -187,59 +185,117 @@ pub struct Attention<'a> {
     pub scale: f32,
 }
 
+/// Floats of scratch memory that [`attention`] over so many keys needs.
+pub fn attention_scratch(keys: usize, width: usize) -> usize {
+    (width + 1) * keys.next_multiple_of(LANES)
+}
+
 widest! {
-    /// `softmax(q · kᵀ · scale + mask) · v` for every head; `scores` is room for one query's scores.
+    /// `softmax(q · kᵀ · scale + mask) · v` for every head; `scratch` is [`attention_scratch`] long.
     ///
     /// # Panics
     /// If a slice is shorter than the shapes say.
-    pub fn attention = attention_body(layer: &Attention<'_>, scores: &mut [f32], out: &mut [f32])
+    pub fn attention = attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32])
 }
 
 #[inline(always)]
-fn attention_body(layer: &Attention<'_>, scores: &mut [f32], out: &mut [f32]) {
+fn attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32]) {
     let a = layer;
     let row = a.heads * a.width;
     let keys = a.k.len() / row;
-    let scores = &mut scores[..keys];
-    for (i, (q, out)) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)).enumerate() {
-        for (head, out) in out.chunks_exact_mut(a.width).enumerate() {
-            let at = head * a.width;
-            let q = &q[at..at + a.width];
-            for (score, k) in scores.iter_mut().zip(a.k.chunks_exact(row)) {
-                *score = dot(q, &k[at..at + a.width]) * a.scale;
+    let padded = keys.next_multiple_of(LANES);
+    let (turned, scores) = scratch[..(a.width + 1) * padded].split_at_mut(a.width * padded);
+    for at in (0..row).step_by(a.width) {
+        // Keys of this head as columns: then a query's scores are sums side by side.
+        for (j, k) in a.k.chunks_exact(row).enumerate() {
+            for (turned, &k) in turned[j..].iter_mut().step_by(padded).zip(&k[at..at + a.width]) {
+                *turned = k;
             }
+        }
+        for (i, (q, out)) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)).enumerate() {
+            products(&q[at..at + a.width], turned, scores);
+            let scores = &mut scores[..keys];
+            scores.iter_mut().for_each(|score| *score *= a.scale);
             if !a.mask.is_empty() {
                 let mask = &a.mask[i * a.mask_stride..][..keys];
                 scores.iter_mut().zip(mask).for_each(|(score, m)| *score += m);
             }
-            let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let most = math::greatest(scores);
             scores.iter_mut().for_each(|s| *s = math::exp(*s - most));
             let total = math::sum(scores, |v| v);
-            out.fill(0.0);
-            for (&score, v) in scores.iter().zip(a.v.chunks_exact(row)) {
-                for (out, &v) in out.iter_mut().zip(&v[at..at + a.width]) {
-                    *out += score * v;
-                }
+            let (whole, rest) = out[at..at + a.width].as_chunks_mut::<LANES>();
+            let tail = at + whole.len() * LANES;
+            let (pairs, last) = whole.as_flattened_mut().as_chunks_mut::<{ 2 * LANES }>();
+            for (block, out) in pairs.iter_mut().enumerate() {
+                *out = weighted(scores, a.v, row, at + block * 2 * LANES).map(|sum| sum / total);
             }
-            out.iter_mut().for_each(|v| *v /= total);
+            if let Some(out) = last.first_chunk_mut::<LANES>() {
+                *out = weighted(scores, a.v, row, tail - LANES).map(|sum| sum / total);
+            }
+            for (column, out) in (tail..).zip(rest) {
+                let values = a.v.chunks_exact(row).map(|v| v[column]);
+                *out = scores.iter().zip(values).fold(0.0, |sum, (&score, v)| sum + score * v) / total;
+            }
         }
     }
 }
 
+/// `Σ_j scores[j] · v[j, from..]` over `N` columns: those of even and of odd rows apart, then together, so that no
+/// addition waits for the one before.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (a, a_rest) = a.as_chunks::<LANES>();
-    let (b, b_rest) = b.as_chunks::<LANES>();
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
+#[allow(clippy::needless_range_loop, reason = "iterators leave these sums in memory instead of registers")]
+fn weighted<const N: usize>(scores: &[f32], v: &[f32], row: usize, from: usize) -> [f32; N] {
+    let (mut even, mut odd) = ([0.0f32; N], [0.0f32; N]);
+    let (pairs, rest) = scores.as_chunks::<2>();
+    for (&[a, b], v) in pairs.iter().zip(v.chunks(2 * row)) {
+        let (Some(first), Some(second)) = (v[from..].first_chunk::<N>(), v[row + from..].first_chunk::<N>())
+        else {
+            break;
+        };
+        for lane in 0..N {
+            even[lane] += a * first[lane];
+            odd[lane] += b * second[lane];
         }
     }
-    for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        *lane += a * b;
+    if let (&[a], Some(v)) = (rest, v.chunks(row).nth(scores.len() - rest.len()))
+        && let Some(v) = v[from..].first_chunk::<N>()
+    {
+        for lane in 0..N {
+            even[lane] += a * v[lane];
+        }
     }
-    math::fold(lanes)
+    for lane in 0..N {
+        even[lane] += odd[lane];
+    }
+    even
+}
+
+/// `out[j] = Σ_i q[i] · columns[i, j]`, i from the first to the last; a row of `columns` is as long as `out`.
+#[inline(always)]
+fn products(q: &[f32], columns: &[f32], out: &mut [f32]) {
+    const BLOCK: usize = 4 * LANES;
+    let stride = out.len();
+    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
+    let first = blocks.len() * BLOCK;
+    for (block, out) in blocks.iter_mut().enumerate() {
+        *out = products_of(q, columns, stride, block * BLOCK);
+    }
+    for (block, out) in rest.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        *out = products_of(q, columns, stride, first + block * LANES);
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators leave these sums in memory instead of registers")]
+fn products_of<const N: usize>(q: &[f32], columns: &[f32], stride: usize, from: usize) -> [f32; N] {
+    let mut sums = [0.0f32; N];
+    for (&q, column) in q.iter().zip(columns.chunks_exact(stride)) {
+        let Some(column) = column[from..].first_chunk::<N>() else { break };
+        for lane in 0..N {
+            sums[lane] += q * column[lane];
+        }
+    }
+    sums
 }
 
 #[cfg(test)]
@@ -290,6 +346,16 @@ mod tests {
     }
 
     #[test]
+    fn levels_are_the_nearest_ties_to_even_and_in_range() {
+        let x = [0.0, 0.25, 0.75, -0.25, 1e9, -1e9, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3.0];
+        let (mut y, mut plain) = (vec![9; x.len()], vec![9; x.len()]);
+        levels(&x, 0.5, 10, &mut y);
+        levels_body(&x, 0.5, 10, &mut plain);
+        assert_eq!(y, [10, 10, 12, 10, 255, 0, 0, 255, 0, 16]);
+        assert_eq!(plain, y);
+    }
+
+    #[test]
     fn rows_are_quantised_over_their_own_range() {
         let mut x = numbers(4 * 37, 5);
         x[37..74].fill(0.0);
@@ -315,14 +381,20 @@ mod tests {
 
     #[test]
     fn attention_is_softmax_of_products() {
-        let (rows, keys, heads, width) = (3, 5, 2, 20);
+        for (rows, keys, heads, width) in [(3, 5, 2, 20), (2, 70, 3, 16), (1, 1, 1, 1)] {
+            attention_of(rows, keys, heads, width);
+        }
+    }
+
+    fn attention_of(rows: usize, keys: usize, heads: usize, width: usize) {
         let row = heads * width;
         let (q, k, v) = (numbers(rows * row, 1), numbers(keys * row, 2), numbers(keys * row, 3));
-        let mask = vec![0.0, -1e4, 0.5, 0.0, -1e4];
+        let mask: Vec<f32> = (0..keys).map(|j| [0.0, -1e4, 0.5][j % 3]).collect();
         let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, mask_stride: 0, heads, width, scale: 0.3 };
         let (mut got, mut plain) = (vec![0.0; rows * row], vec![0.0; rows * row]);
-        attention(&layer, &mut [0.0; 5], &mut got);
-        attention_body(&layer, &mut [0.0; 5], &mut plain);
+        let mut scratch = vec![9.0; attention_scratch(keys, width)];
+        attention(&layer, &mut scratch, &mut got);
+        attention_body(&layer, &mut scratch, &mut plain);
         assert_eq!(bits(&got), bits(&plain));
         for r in 0..rows {
             for h in 0..heads {

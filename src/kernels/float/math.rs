@@ -3,10 +3,12 @@
 //! Only IEEE additions, multiplications, divisions and square roots, never fused: every machine gives the same bits,
 //! and compilers turn the loops into vectors without changing them.
 
+/// Added to a magnitude below 2²², this leaves the nearest whole number (ties to even) in the low bits.
+pub(super) const MAGIC: f32 = 12_582_912.0;
+
 /// Nearest whole number as a float and as an integer, for magnitudes below 2²².
 #[inline(always)]
 fn nearest(x: f32) -> (f32, i32) {
-    const MAGIC: f32 = 12_582_912.0;
     let shifted = x + MAGIC;
     (shifted - MAGIC, shifted.to_bits().wrapping_sub(MAGIC.to_bits()) as i32)
 }
@@ -72,16 +74,48 @@ const LANES: usize = 16;
 #[inline(always)]
 pub fn sum(values: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    let mut chunks = values.chunks_exact(LANES);
-    for chunk in &mut chunks {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for chunk in whole {
         for (lane, &x) in lanes.iter_mut().zip(chunk) {
             *lane += f(x);
         }
     }
-    for (lane, &x) in lanes.iter_mut().zip(chunks.remainder()) {
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane += f(x);
     }
     fold(lanes)
+}
+
+/// Least and greatest value, 0 among them; NaN never wins.
+#[inline(always)]
+pub(super) fn range_with_zero(values: &[f32]) -> (f32, f32) {
+    let (mut low, mut high) = ([0.0f32; LANES], [0.0f32; LANES]);
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut take = |chunk: &[f32]| {
+        for ((low, high), &x) in low.iter_mut().zip(&mut high).zip(chunk) {
+            *low = if x < *low { x } else { *low };
+            *high = if x > *high { x } else { *high };
+        }
+    };
+    whole.iter().for_each(|chunk| take(chunk));
+    take(rest);
+    (low.into_iter().fold(0.0, f32::min), high.into_iter().fold(0.0, f32::max))
+}
+
+/// Greatest value; −∞ of none, and NaN never wins.
+#[inline(always)]
+pub(super) fn greatest(values: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let (whole, rest) = values.as_chunks::<LANES>();
+    for chunk in whole {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane = if x > *lane { x } else { *lane };
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = if x > *lane { x } else { *lane };
+    }
+    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Sum of lanes: halves onto each other.

@@ -6,4 +6,6 @@
 mod layers;
 pub mod math;
 
-pub use layers::{Attention, RowLevels, attention, gelu, layer_norm, linear, quantize_rows};
+pub use layers::{
+    Attention, RowLevels, attention, attention_scratch, gelu, layer_norm, levels, linear, quantize_rows,
+};

@@ -3,37 +3,26 @@
 use super::program::{BinaryOp, Quantize, QuantizeInput, ReduceOp, Repeat, Spread, UnaryOp};
 use crate::kernels::float::{self, math};
 
-/// `round(x / scale) + zero` in 0 to 255; NaN gives 0.
-#[inline(always)]
-fn level(x: f32, scale: f32, zero: f32) -> u8 {
-    // As `round_ties_even`, for magnitudes below 2²².
-    const MAGIC: f32 = 12_582_912.0;
-    let steps = (x / scale).max(-zero).min(255.0 - zero);
-    (((steps + MAGIC) - MAGIC) + zero) as u8
-}
+/// Pixels whose planes are put together at once.
+const PIXELS: usize = 256;
 
 pub(super) fn quantize_input(s: &QuantizeInput, x: &[f32], y: &mut [u8]) {
-    let (pixels, channels, zero) = (s.pixels as usize, s.channels as usize, f32::from(s.zero));
-    if channels == 3 {
-        let (r, rest) = x.split_at(pixels);
-        let (g, b) = rest.split_at(pixels);
-        for (((y, &r), &g), &b) in y.chunks_exact_mut(3).zip(r).zip(g).zip(b) {
-            y.copy_from_slice(&[level(r, s.scale, zero), level(g, s.scale, zero), level(b, s.scale, zero)]);
-        }
-        return;
-    }
-    for (channel, plane) in x.chunks_exact(pixels).take(channels).enumerate() {
-        for (y, &x) in y.chunks_exact_mut(channels).zip(plane) {
-            y[channel] = level(x, s.scale, zero);
+    let (pixels, channels) = (s.pixels as usize, s.channels as usize);
+    let mut plane = [0; PIXELS];
+    for (block, y) in y[..pixels * channels].chunks_mut(PIXELS * channels).enumerate() {
+        let plane = &mut plane[..y.len() / channels];
+        for channel in 0..channels {
+            let x = &x[channel * pixels + block * PIXELS..][..plane.len()];
+            float::levels(x, s.scale, s.zero, plane);
+            for (y, &level) in y[channel..].iter_mut().step_by(channels).zip(&*plane) {
+                *y = level;
+            }
         }
     }
 }
 
 pub(super) fn quantize(s: &Quantize, x: &[f32], y: &mut [u8]) {
-    let zero = f32::from(s.zero);
-    for (y, &x) in y.iter_mut().zip(x) {
-        *y = level(x, s.scale, zero);
-    }
+    float::levels(x, s.scale, s.zero, y);
 }
 
 pub(super) fn unary(op: UnaryOp, a: f32, b: f32, x: &[f32], y: &mut [f32]) {

@@ -3,6 +3,7 @@
 use super::OpenPlanError;
 use super::program::{Element, Packed, Port, Program, Range, Size, Slot, Step};
 use super::window::scratch;
+use crate::kernels::float::attention_scratch;
 use crate::kernels::int8::{RowQuant, SLACK};
 use crate::runtime::{self, RunError, Tensor};
 
@@ -80,7 +81,7 @@ pub(super) struct State {
     pub scratch: Vec<u8>,
     /// Ranges of the rows at hand.
     pub ranges: Vec<RowQuant>,
-    /// Scores of one query.
+    /// Turned keys of a head and scores of a query.
     pub scores: Vec<f32>,
 }
 
@@ -112,12 +113,18 @@ impl State {
             Step::QuantizeRows(s) => Some(s.rows),
             _ => None,
         });
-        let keys = most(|step| if let Step::Attention(s) = step { Some(s.keys) } else { None });
+        let attention = program.steps.iter().filter_map(|step| match step {
+            Step::Attention(s) => {
+                let keys = s.keys.at(program.max_length.max(1)) as usize;
+                Some(attention_scratch(keys, s.width as usize))
+            }
+            _ => None,
+        });
         Self {
             slots: program.slots.iter().map(make).collect(),
             scratch: vec![0; scratch],
             ranges: vec![RowQuant { zero: 0, scale: 1.0 }; rows],
-            scores: vec![0.0; keys],
+            scores: vec![0.0; attention.max().unwrap_or(0)],
         }
     }
 
