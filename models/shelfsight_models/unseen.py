@@ -19,12 +19,11 @@ import torch
 from torch import nn
 
 from . import pipeline
-from .calibrate import curves, fold_vectors, picture_pairs
-from .crossval import baseline
+from .calibrate import curves, fold_vectors
 from .evaluate import bootstrap
 from .export import export_onnx
 from .networks import Backbone, unit
-from .release import ReleaseConfig, export_image, export_text, fit, manifests, quantise
+from .release import ReleaseConfig, export_image, export_text, manifests, quantise
 
 CATALOGUE_SCRIPT = Path(__file__).parents[2] / "scripts" / "real_data.py"
 KINDS = {"fused@1": "fused", "image@1": "looks alone", "barcode@1": "barcode alone"}
@@ -59,8 +58,12 @@ def fold_files(config: ReleaseConfig, fold: int, calibration: dict, root: Path, 
     return folder
 
 
-def plain_files(views, index: np.ndarray, beside: Path, folder: Path, calibration: dict) -> Path:
-    """`image.onnx` (f32) and manifest of the ImageNet features, in a space of their own; the folder."""
+def plain_files(views, index: np.ndarray, beside: Path, folder: Path) -> Path:
+    """`image.onnx` (f32) and manifest of the ImageNet features, in a space of their own; the folder.
+
+    Without score curves: fitted against the nearest wrong pictures theirs would slope the wrong way, and the
+    engine's own for such encoders keeps the order of cosines.
+    """
     backbone = pipeline.imagenet_backbone()
     features = views.teacher[index].astype(np.float32)
     module = PlainFeatures(backbone, features[views.split[index] == "train"].mean(0))
@@ -71,7 +74,7 @@ def plain_files(views, index: np.ndarray, beside: Path, folder: Path, calibratio
     inputs = (torch.zeros(1, 3, side, side),)
     export_onnx(module, inputs, folder / "image.onnx", ["image"], ["embedding"], axes)
     manifest |= {"name": "imagenet-features", "space": "imagenet-features", "dim": backbone.head_width}
-    manifest["calibration"]["image"] = calibration
+    del manifest["calibration"]
     (folder / "image.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return folder
 
@@ -121,26 +124,24 @@ def run(
     rows, products, pictured, parts = fold_vectors(config, half, root, runs, minilm, config.cross)
     views = pipeline.image_views(config.image, root, runs)
     index, _ = pipeline.clean_rows(views)
-    plain = baseline(views, index)
     hits: dict[str, dict[str, list[np.ndarray]]] = {}
     for part in parts:
         if part.fold not in folds:
             continue
         others = [p for p in parts if p.fold != part.fold] or parts
         folder = fold_files(config, part.fold, curves(rows, products, pictured, others), root, runs, minilm)
-        pairs = [pair for p in others for pair in picture_pairs(plain, rows, p.out)]
-        bare = plain_files(
-            views, index, folder, folder.with_name("plain"), fit([p for p in pairs if len(p[0])])
-        )
+        bare = plain_files(views, index, folder, folder.with_name("plain"))
         asked = work / f"queries-fold{part.fold}.csv"
         count = queries_of(part.out, work / "datakick_queries.csv", asked)
         for name, image in (("ours", folder), ("imagenet", bare)):
             encoders = f"image={image / 'image.json'},text={folder / 'text.json'}"
             found = ask(binary, root, work, f"{name}-fold{part.fold}", encoders, asked)
             for kind, share in found["by_stage"]["evidence"].items():
+                if kind not in KINDS:
+                    continue
                 right = round(share * count)
                 outcome = np.repeat([1.0, 0.0], [right, count - right])
-                hits.setdefault(name, {}).setdefault(KINDS.get(kind, kind), []).append(outcome)
+                hits.setdefault(name, {}).setdefault(KINDS[kind], []).append(outcome)
             print(
                 json.dumps({"fold": part.fold, "encoder": name} | found["by_stage"]["evidence"]), flush=True
             )
