@@ -5,7 +5,7 @@ use super::error::BuildError;
 use crate::detect::DetectorManifest;
 use crate::encode::{EncoderFiles, ImageManifest, TextManifest};
 use crate::runtime::compile::{CompileError, compile};
-use crate::runtime::{Kind, LoadModelError, LoadOptions, Model, ModelBytes, Tensor, load, load_onnx, plan};
+use crate::runtime::{LoadModelError, LoadOptions, Model, ModelBytes, load, load_onnx, plan, probe};
 
 /// How a model went into the pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct ModelNote {
 /// Least cosine between what plan and ONNX say to the same input. Rounding differs between engines, and int8 networks
 /// pass a difference on; a mistake in compiling would show as far less.
 const AGREE: f64 = 0.97;
+
+/// Tokens of the text that is compared.
+const TOKENS: usize = 12;
 
 /// Compiles what can be compiled. Without the desk's engine to agree with, a plan is not used.
 pub(super) fn compiled(models: &Models) -> Result<(Models, Vec<ModelNote>), BuildError> {
@@ -59,7 +62,7 @@ fn checked(onnx: &[u8], options: &LoadOptions) -> Result<Vec<u8>, String> {
     let shared: ModelBytes = std::sync::Arc::new(bytes.clone());
     let ours = load(&shared, options).map_err(|e| e.to_string())?;
     let oracle = load_onnx(onnx, options).map_err(|e| e.to_string())?;
-    let run = |model: &dyn Model| model.run(probe(model)).map_err(|e| e.to_string());
+    let run = |model: &dyn Model| model.run(probe(model, TOKENS)).map_err(|e| e.to_string());
     let (ours, theirs) = (run(&*ours)?, run(&*oracle)?);
     for (a, b) in ours.iter().zip(&theirs) {
         let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else {
@@ -73,37 +76,4 @@ fn checked(onnx: &[u8], options: &LoadOptions) -> Result<Vec<u8>, String> {
         }
     }
     Ok(bytes)
-}
-
-/// One made-up input: a smooth picture with grain, or a dozen tokens without padding.
-fn probe(model: &dyn Model) -> Vec<(&str, Tensor)> {
-    const TOKENS: usize = 12;
-    let mut inputs = Vec::new();
-    for name in model.input_names() {
-        let Some(port) = model.port(name) else { continue };
-        let shape: Vec<usize> = port
-            .shape
-            .iter()
-            .enumerate()
-            .map(|(i, d)| d.unwrap_or(if i == 0 { 1 } else { TOKENS }))
-            .collect();
-        let len: usize = shape.iter().product();
-        let width = *shape.last().unwrap_or(&1);
-        let tensor = match port.kind {
-            Kind::F32 => {
-                let value = |i: usize| {
-                    let (x, y) = ((i % width) as f32, (i / width) as f32);
-                    let grain = (i as u32).wrapping_mul(2_654_435_761) >> 24;
-                    0.7 * (x / 19.0).sin() * (y / 23.0).cos() + grain as f32 / 640.0 - 0.2
-                };
-                Tensor::F32 { shape, data: (0..len).map(value).collect() }
-            }
-            // Small numbers are tokens of every vocabulary; a mask of ones and segments of zeros are what is meant.
-            Kind::I64 if name.contains("mask") => Tensor::I64 { shape, data: vec![1; len] },
-            Kind::I64 if name.contains("type") => Tensor::I64 { shape, data: vec![0; len] },
-            Kind::I64 => Tensor::I64 { shape, data: (0..len as i64).map(|i| 5 + i * 7 % 40).collect() },
-        };
-        inputs.push((name.as_str(), tensor));
-    }
-    inputs
 }

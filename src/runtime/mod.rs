@@ -10,8 +10,10 @@ mod load;
 #[cfg(feature = "onnx")]
 mod onnx;
 pub mod plan;
+mod probe;
 mod tensor;
 
+pub use probe::probe;
 pub use tensor::{Kind, Tensor, TensorError};
 
 pub use load::{LoadModelError, LoadOptions, ModelBytes, load};

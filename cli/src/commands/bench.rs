@@ -10,7 +10,7 @@ use shelfsight::encode::{EncoderFiles, ImageManifest, TextManifest};
 use shelfsight::kernels::Isa;
 use shelfsight::runtime::compile::compile;
 use shelfsight::runtime::plan::{Limits, Plan};
-use shelfsight::runtime::{Kind, LoadOptions, Model, ModelBytes, Tensor, load_onnx};
+use shelfsight::runtime::{LoadOptions, Model, ModelBytes, Tensor, load_onnx, probe};
 
 use crate::args::{BenchEncodeArgs, BenchModel};
 use crate::{models, output};
@@ -71,7 +71,7 @@ fn one(
     let end = Instant::now() + Duration::from_secs(args.seconds.into());
     while Instant::now() < end {
         for runner in &mut runners {
-            let input = inputs(&*runner.model, args.tokens as usize);
+            let input = probe(&*runner.model, args.tokens as usize);
             let start = Instant::now();
             runner.model.run(input)?;
             runner.times.push(start.elapsed().as_secs_f64() * 1e3);
@@ -79,11 +79,11 @@ fn one(
     }
     // The last is tract, the oracle.
     let want = match runners.last() {
-        Some(last) => last.model.run(inputs(&*last.model, args.tokens as usize))?,
+        Some(last) => last.model.run(probe(&*last.model, args.tokens as usize))?,
         None => bail!("no engine runs the {name} model"),
     };
     for runner in &mut runners {
-        let got = runner.model.run(inputs(&*runner.model, args.tokens as usize))?;
+        let got = runner.model.run(probe(&*runner.model, args.tokens as usize))?;
         let cosine = got.iter().zip(&want).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
         runner.times.sort_by(f64::total_cmp);
         let at = |share: f64| runner.times[((runner.times.len() - 1) as f64 * share) as usize];
@@ -130,7 +130,7 @@ fn made(engine: String, open: impl FnOnce() -> Result<Box<dyn Model>>, tokens: u
     let (before, start) = (resident(), Instant::now());
     let model = open()?;
     let open = start.elapsed();
-    model.run(inputs(&*model, tokens))?;
+    model.run(probe(&*model, tokens))?;
     let memory = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
     Ok(Runner { engine, model, open, memory, times: Vec::new() })
 }
@@ -140,36 +140,6 @@ fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
-}
-
-/// A smooth picture with grain, or a text of so many tokens.
-fn inputs(model: &dyn Model, tokens: usize) -> Vec<(&str, Tensor)> {
-    let known = model.input_names().iter().filter_map(|name| Some((name, model.port(name)?)));
-    known
-        .map(|(name, port)| {
-            let shape: Vec<usize> = port
-                .shape
-                .iter()
-                .enumerate()
-                .map(|(axis, side)| side.unwrap_or(if axis == 0 { 1 } else { tokens }))
-                .collect();
-            let len: usize = shape.iter().product();
-            let tensor = match port.kind {
-                Kind::F32 => {
-                    let value = |i: usize| {
-                        let grain = (i as u32).wrapping_mul(2_654_435_761) >> 24;
-                        ((i % 256) as f32 / 37.0).sin() * 0.6 + grain as f32 / 900.0
-                    };
-                    Tensor::F32 { shape, data: (0..len).map(value).collect() }
-                }
-                Kind::I64 if name.contains("mask") => Tensor::I64 { shape, data: vec![1; len] },
-                Kind::I64 => {
-                    Tensor::I64 { shape, data: (0..len as i64).map(|i| 1000 + i * 7919 % 20_000).collect() }
-                }
-            };
-            (name.as_str(), tensor)
-        })
-        .collect()
 }
 
 fn cosine(a: &Tensor, b: &Tensor) -> f64 {
