@@ -1,6 +1,6 @@
 //! 8-bit layers: u8 activations `[rows, channels]` (pictures as NHWC), s8 weights, i32 sums, f32 requantisation.
 //!
-//! Every path gives the same bits as [`reference`]: sums are integers, and a sum becomes an output by the same f32
+//! Every path gives the same bits as [`reference`](mod@reference): sums are integers, and a sum becomes an output by the same f32
 //! operations in the same order everywhere (no fused multiply-add): `sum as f32 · scale`, clamp, round to nearest
 //! even, add the zero point. [`Int8::of`] forces a path; [`Isa::available`](super::Isa::available) lists what this
 //! CPU has.

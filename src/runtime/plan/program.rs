@@ -1,7 +1,7 @@
 //! What a plan does: slots of numbers and steps over them.
 //!
-//! A step is a plain record; [`codec`](super::codec) writes and reads it, [`check`](super::check) proves that it stays
-//! inside its slots and weights, [`exec`](super::exec) runs it. Pictures lie as `[height, width, channels]`. The batch
+//! A step is a plain record; `codec` writes and reads it, `check` proves that it stays
+//! inside its slots and weights, `exec` runs it. Pictures lie as `[height, width, channels]`. The batch
 //! axis is a loop around the program, so no step knows it. One length (of a text) may be free: a [`Size`] says how
 //! a count grows with it.
 
