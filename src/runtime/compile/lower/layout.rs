@@ -1,6 +1,7 @@
 //! Steps that move values or only change how they are looked at.
 
-use super::transformer::{Heads, Number};
+use super::attention::Heads;
+use super::shapes::Number;
 use super::{Lowering, Value, axis_of, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::Node;

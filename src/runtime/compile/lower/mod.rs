@@ -2,10 +2,14 @@
 //!
 //! Pictures are kept as NHWC. The batch axis is left out everywhere: a plan loops over it.
 
+mod attention;
 mod float;
 mod layout;
+mod patterns;
 mod quantised;
-mod transformer;
+mod rows;
+mod shapes;
+mod window;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +18,9 @@ use super::graph::{Constant, Graph, Node};
 use super::memory::{self, Buffer};
 use super::weights::Weights;
 use crate::runtime::plan::program::{Element, Port, Program, Range, Size, Step};
-use transformer::{Heads, Known};
+use attention::{Heads, Scores};
+use rows::QuantisedRows;
+use shapes::Number;
 
 /// An input with its whole shape, batch first; `None` is the free length.
 pub(super) struct Input {
@@ -53,6 +59,17 @@ struct Quantised {
     constant: String,
     scale: Vec<f32>,
     zero: Vec<i64>,
+}
+
+/// What only transformers need while they are lowered.
+#[derive(Default)]
+struct Known {
+    /// Shapes.
+    numbers: HashMap<String, Vec<Number>>,
+    scores: HashMap<String, Scores>,
+    rows: HashMap<String, QuantisedRows>,
+    /// Names of the rows' scales and zero points, which steps keep to themselves.
+    inner: HashSet<String>,
 }
 
 struct Lowering<'a> {
