@@ -1,5 +1,6 @@
 //! What a caller may set for a query; the defaults are the good choice.
 
+use crate::cancel::Cancel;
 use crate::geometry::Rect;
 use crate::pack::RecordView;
 
@@ -17,11 +18,13 @@ pub struct FindOptions {
     pub region: Option<Rect>,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// Ends the query early once raised.
+    pub cancel: Option<Cancel>,
 }
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { top: 10, filters: Vec::new(), region: None, barcode: true }
+        Self { top: 10, filters: Vec::new(), region: None, barcode: true, cancel: None }
     }
 }
 
@@ -36,11 +39,13 @@ pub struct ScanOptions {
     pub max_boxes: usize,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// Ends the scan early once raised.
+    pub cancel: Option<Cancel>,
 }
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true }
+        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true, cancel: None }
     }
 }
 

@@ -9,6 +9,7 @@
 pub mod f16;
 pub mod float;
 pub mod int8;
+pub mod pool;
 pub mod reference;
 mod scalar;
 

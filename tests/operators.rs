@@ -1,0 +1,76 @@
+//! Each operator that the compiler holds, in a tiny graph, against ONNX Runtime's numbers and on every path.
+#![cfg(feature = "onnx")]
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use shelfsight::kernels::Isa;
+use shelfsight::runtime::compile::compile;
+use shelfsight::runtime::plan::{Limits, Plan};
+use shelfsight::runtime::{LoadOptions, Model, ModelBytes, Pool, Tensor};
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    shape: Vec<usize>,
+    x: Vec<f64>,
+    whole: bool,
+    y_shape: Vec<usize>,
+    y: Vec<f32>,
+}
+
+impl Case {
+    fn input(&self) -> Vec<(&str, Tensor)> {
+        let shape = self.shape.clone();
+        let tensor = if self.whole {
+            Tensor::I64 { shape, data: self.x.iter().map(|&v| v as i64).collect() }
+        } else {
+            Tensor::F32 { shape, data: self.x.iter().map(|&v| v as f32).collect() }
+        };
+        vec![("x", tensor)]
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/operators")
+}
+
+#[test]
+fn operators_give_what_onnx_runtime_gives() {
+    let cases: Vec<Case> =
+        serde_json::from_slice(&fs::read(folder().join("reference.json")).unwrap()).unwrap();
+    assert!(cases.len() > 20);
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let onnx = fs::read(folder().join(format!("{}.onnx", case.name))).unwrap();
+        let plan = match compile(&onnx, &LoadOptions::default()) {
+            Ok(plan) => plan,
+            Err(error) => {
+                wrong.push(format!("{}: {error}", case.name));
+                continue;
+            }
+        };
+        let shared: ModelBytes = Arc::new(plan);
+        let open = || Plan::open(shared.clone(), &Limits::default()).unwrap();
+        let plan = open();
+        let got = plan.run(case.input()).unwrap();
+        if got[0].shape() != case.y_shape {
+            wrong.push(format!("{}: {:?} instead of {:?}", case.name, got[0].shape(), case.y_shape));
+            continue;
+        }
+        let pairs = got[0].as_f32().unwrap().iter().zip(&case.y);
+        let off = pairs.map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+        if off.is_nan() || off > 2e-5 {
+            wrong.push(format!("{}: off by {off}", case.name));
+        }
+        for &isa in Isa::available() {
+            let mut other = open().on(isa).unwrap();
+            other.share(&Arc::new(Pool::new(3)));
+            assert!(other.run(case.input()).unwrap() == got, "{} on {isa:?}", case.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
