@@ -15,6 +15,8 @@ pub mod engine;
 pub mod fuse;
 pub mod index;
 pub mod kernels;
+pub mod live;
+pub mod measure;
 pub mod options;
 pub mod pack;
 pub mod preprocess;

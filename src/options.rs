@@ -73,6 +73,12 @@ pub enum FilterError {
         /// The text given.
         text: String,
     },
+    /// Nothing to compare with.
+    #[error("the filter on {column} has an empty value; leave the filter out to accept every product")]
+    NoValue {
+        /// The column.
+        column: String,
+    },
     /// Not a column that can be filtered.
     #[error("filter column '{column}' is unknown; use id, brand, category or attr.NAME")]
     Column {
@@ -105,6 +111,26 @@ impl std::str::FromStr for Filter {
 }
 
 impl Filter {
+    /// One of `values` in `column` (`id`, `brand`, `category` or `attr.NAME`), letter case aside. Unlike the text form,
+    /// values may hold any character.
+    ///
+    /// # Errors
+    /// [`FilterError`] if the column cannot be filtered or there is no value.
+    pub fn any_of<V: AsRef<str>>(column: &str, values: &[V]) -> Result<Self, FilterError> {
+        let column: Self = format!("{column}=x").parse()?;
+        let values: Vec<String> = values.iter().map(|v| v.as_ref().trim().to_lowercase()).collect();
+        if values.is_empty() || values.iter().any(String::is_empty) {
+            let column = match column.column {
+                Column::Id => "id".to_owned(),
+                Column::Brand => "brand".to_owned(),
+                Column::Category => "category".to_owned(),
+                Column::Attr(name) => format!("attr.{name}"),
+            };
+            return Err(FilterError::NoValue { column });
+        }
+        Ok(Self { values, ..column })
+    }
+
     /// Whether a catalogue record satisfies this condition.
     pub fn accepts(&self, record: &RecordView<'_>) -> bool {
         let value = match &self.column {
@@ -145,6 +171,18 @@ mod tests {
             ("id=a1", true),
         ] {
             assert_eq!(text.parse::<Filter>().unwrap().accepts(&record), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn any_of_takes_values_as_they_are() {
+        let filter = Filter::any_of("category", &["a|b", " Snacks=Sweet "]).unwrap();
+        assert_eq!(filter.values, ["a|b", "snacks=sweet"]);
+        assert!(Filter::any_of("attr.colour", &["red"]).is_ok());
+        for (column, values) in
+            [("title", vec!["x"]), ("brand", vec![]), ("brand", vec!["x", " "]), ("=", vec!["x"])]
+        {
+            assert!(Filter::any_of(column, &values).is_err(), "{column} {values:?}");
         }
     }
 

@@ -53,9 +53,34 @@ pub enum Command {
 /// `shelfsight bench …`
 #[derive(Subcommand)]
 pub enum BenchCommand {
+    /// What the phone apps measure on a device: open, encode, search, scan, memory and recall, as one report.
+    Device(BenchDeviceArgs),
     /// The shipped models on every instruction set of this CPU, in turns; with `--models`, ONNX through tract beside
     /// them.
     Encode(BenchEncodeArgs),
+}
+
+/// `shelfsight bench device`
+#[derive(Args)]
+pub struct BenchDeviceArgs {
+    /// Pack to measure with.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Rounds; every stage runs in each.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+    /// Milliseconds to rest between rounds.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=600_000))]
+    pub rest: u32,
+    /// Photo of a shelf to scan; without it, a drawn picture without products.
+    #[arg(long)]
+    pub shelf: Option<PathBuf>,
+    /// Photos of known products, for recall: a query file as for `eval`.
+    #[arg(long)]
+    pub queries: Option<PathBuf>,
+    /// Folder that the queries' picture paths start from.
+    #[arg(long)]
+    pub images: Option<PathBuf>,
 }
 
 /// `shelfsight bench encode`

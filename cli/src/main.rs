@@ -38,6 +38,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Find(args) => commands::find::run(args, cli.json),
         Command::Scan(args) => commands::scan::run(args, cli.json),
         Command::Eval(args) => commands::eval::run(args, cli.json),
+        Command::Bench(BenchCommand::Device(args)) => commands::bench_device::run(args, cli.json),
         Command::Bench(BenchCommand::Encode(args)) => commands::bench::encode(args, cli.json),
     }
 }

@@ -123,6 +123,12 @@ impl Detector {
         self
     }
 
+    /// Bytes that a run holds beside the picture: the prepared tensor and, where known, the network's memory.
+    pub fn memory(&self) -> u64 {
+        let input: usize = self.manifest.preprocess.shape().iter().product();
+        4 * input as u64 + self.model.memory().unwrap_or(0)
+    }
+
     /// How the network is fed and read.
     pub fn manifest(&self) -> &DetectorManifest {
         &self.manifest

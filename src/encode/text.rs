@@ -154,6 +154,11 @@ impl TextEncoder {
         }
     }
 
+    /// Bytes that a run holds where the network knows, at its longest text.
+    pub fn memory(&self) -> u64 {
+        self.model.memory().unwrap_or(0)
+    }
+
     /// How the network is fed.
     pub fn manifest(&self) -> &TextManifest {
         &self.manifest

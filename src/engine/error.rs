@@ -80,6 +80,18 @@ pub enum FindError {
     /// The index refused the query.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// The memory ceiling is too low.
+    #[error(
+        "the query needs {needed} B beside {in_use} B in use, and {allowed} B are allowed; raise the ceiling, send smaller pictures, or ask less at one time"
+    )]
+    Memory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes that other queries hold.
+        in_use: u64,
+        /// Bytes allowed.
+        allowed: u64,
+    },
     /// A record cannot be read.
     #[error(transparent)]
     Record(#[from] RecordsError),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::FindError;
+use super::memory::of_frame;
 use super::side::Side;
 use super::{Engine, Found, Match, Timings};
 use crate::cancel::{Cancel, cancelled};
@@ -73,18 +74,20 @@ impl Engine {
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
         if let Some(frame) = query.frame {
+            let encoder = ms.measure("load", || self.image_encoder())?;
+            let _held = self.memory.reserve(of_frame(frame, options.barcode) + encoder.memory())?;
             if options.barcode {
                 let found = ms.measure("barcode", || self.read_barcodes(frame, options.region, 1, cancel));
                 check_cancel(cancel)?;
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
-            let encoder = ms.measure("load", || self.image_encoder())?;
             encoded.image =
                 Some(ms.measure("encode", || encoder.encode_until(frame, options.region, cancel))?);
         }
         if let Some(text) = text {
             encoded.typed = Gtin::parse(text).ok();
             let encoder = ms.measure("load", || self.text_encoder())?;
+            let _held = self.memory.reserve(encoder.memory())?;
             encoded.text = match ms.measure("encode", || encoder.encode_until(text, cancel)) {
                 Ok(vector) => Some(vector),
                 Err(EncodeError::EmptyText) if query.frame.is_some() => None,

@@ -2,6 +2,8 @@
 
 mod error;
 mod find;
+mod follow;
+mod memory;
 mod models;
 mod rows;
 mod scan;
@@ -11,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::memory::Budget;
 use self::models::Slot;
 use self::rows::ProductIndex;
 use crate::cancel::Cancel;
@@ -25,6 +28,7 @@ use crate::runtime::Pool;
 
 pub use error::{FindError, OpenEngineError};
 pub use find::{EncodedQuery, Query};
+pub use follow::{Effort, FollowOptions, Followed, FollowedItem, Session};
 
 /// How to decode a photo file for a query: more than this short side helps neither barcodes nor boxes.
 #[cfg(feature = "photo")]
@@ -133,6 +137,9 @@ pub struct EngineOptions {
     /// Threads that run a network at once, the caller's included: 1 if 0. The answers do not depend on it. On phones
     /// two or so pay; all cores heat the phone.
     pub threads: usize,
+    /// Most bytes that queries may hold at one time: working memory of the networks and copies of pictures. The pack
+    /// itself is mapped and does not count. `None` sets no ceiling.
+    pub max_memory: Option<u64>,
 }
 
 /// An open pack with its models, ready for queries from any number of threads.
@@ -144,6 +151,7 @@ pub struct Engine {
     text: Slot<TextEncoder>,
     detector: Slot<Detector>,
     pool: Arc<Pool>,
+    memory: Budget,
 }
 
 impl Engine {
@@ -166,6 +174,7 @@ impl Engine {
             text: Slot::new(options.text_encoder.map(|encoder| encoder.shared(&pool))),
             detector: Slot::new(None),
             pool,
+            memory: Budget::new(options.max_memory),
         };
         for (kind, sections) in
             [(EncoderKind::Image, IndexSections::Image), (EncoderKind::Text, IndexSections::Text)]

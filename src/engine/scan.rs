@@ -2,6 +2,7 @@
 
 use super::error::FindError;
 use super::find::{EncodedQuery, check_cancel, check_top};
+use super::memory::of_frame;
 use super::{Engine, Item, Scan, Timings};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
@@ -9,7 +10,7 @@ use crate::geometry::Rect;
 use crate::options::ScanOptions;
 
 /// Margin around a detected box, as a share of its sides: detectors cut close, encoders like some surroundings.
-const MARGIN: f32 = 0.03;
+pub(super) const MARGIN: f32 = 0.03;
 
 impl Engine {
     /// Every product place in the picture with the products it most likely shows.
@@ -26,6 +27,8 @@ impl Engine {
         check_cancel(cancel)?;
         let (detector, encoder) =
             ms.measure("load", || Ok::<_, FindError>((self.detector()?, self.image_encoder()?)))?;
+        let networks = detector.memory() + encoder.memory();
+        let _held = self.memory.reserve(of_frame(frame, options.barcode) + networks)?;
         let mut boxes = ms.measure("detect", || detector.detect_until(frame, None, cancel))?;
         boxes.truncate(options.max_boxes);
         let mut barcodes = Vec::new();
@@ -62,7 +65,7 @@ impl Engine {
     }
 }
 
-fn holds_centre(outer: &Rect, inner: &Rect) -> bool {
+pub(super) fn holds_centre(outer: &Rect, inner: &Rect) -> bool {
     let (x, y) = (inner.x + inner.w / 2.0, inner.y + inner.h / 2.0);
     (outer.x..=outer.x + outer.w).contains(&x) && (outer.y..=outer.y + outer.h).contains(&y)
 }

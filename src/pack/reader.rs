@@ -13,6 +13,7 @@ use super::meta::{PackMeta, hex};
 use super::records::{RecordsLayout, RecordsView};
 use super::tables::{GtinView, RowsView, TableError, TombstonesView};
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -119,7 +120,7 @@ impl Pack {
         };
         for section in &pack.sections {
             if options.verify || section.id.kind().is_some_and(SectionKind::checked_at_open) {
-                pack.check_blocks(section)?;
+                let _ = pack.check_blocks(section, &mut || ControlFlow::Continue(()))?;
             }
         }
         pack.meta = PackMeta::from_json(pack.needed(SectionKind::Meta)?).map_err(OpenPackError::Meta)?;
@@ -181,19 +182,45 @@ impl Pack {
     /// # Errors
     /// [`OpenPackError`] for the first fault.
     pub fn verify(&self) -> Result<VerifyReport, OpenPackError> {
+        match self.verify_in_steps(&mut |_, _| ControlFlow::Continue(()))? {
+            Some(report) => Ok(report),
+            None => unreachable!("nothing broke it off"),
+        }
+    }
+
+    /// As [`verify`](Self::verify); after each block, `step` hears how many blocks of how many are checked, and may
+    /// break it off, which gives `None`.
+    ///
+    /// # Errors
+    /// As [`verify`](Self::verify).
+    pub fn verify_in_steps(
+        &self,
+        step: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Option<VerifyReport>, OpenPackError> {
         let header = read_header(&self.bytes)?;
         let sections = read_table(&self.bytes, &header)?;
+        let (mut done, total) = (0, u64::from(header.block_count));
         for section in &sections {
-            self.check_blocks(section)?;
+            let mut block = || {
+                done += 1;
+                step(done, total)
+            };
+            if self.check_blocks(section, &mut block)?.is_break() {
+                return Ok(None);
+            }
         }
-        Ok(VerifyReport {
+        Ok(Some(VerifyReport {
             bytes: header.file_len,
             sections: header.section_count,
             blocks: header.block_count,
-        })
+        }))
     }
 
-    fn check_blocks(&self, section: &SectionInfo) -> Result<(), OpenPackError> {
+    fn check_blocks(
+        &self,
+        section: &SectionInfo,
+        step: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, OpenPackError> {
         let sums_at = self.header.table_offset as usize + self.sections_len();
         let le = Le(&self.bytes);
         for (i, block) in self.slice(section).chunks(BLOCK_LEN).enumerate() {
@@ -202,8 +229,11 @@ impl Pack {
                 let offset = section.offset + (i * BLOCK_LEN) as u64;
                 return Err(OpenPackError::Checksum { id: section.id, offset });
             }
+            if step().is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn sections_len(&self) -> usize {

@@ -38,6 +38,11 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Bytes of working memory of a run, where the engine knows.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
+
     /// Runs the network once.
     ///
     /// # Errors

@@ -183,6 +183,10 @@ impl Model for Plan {
         self.ports.iter().find(|p| p.name == input)
     }
 
+    fn memory(&self) -> Option<u64> {
+        Some(self.memory)
+    }
+
     fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>, RunError> {
         self.run_with(inputs, None, None)
     }
