@@ -1,0 +1,338 @@
+//! The one object that crosses the border.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Instant;
+
+use shelfsight::Cancel;
+use shelfsight::Frame;
+use shelfsight::engine::{Engine, EngineOptions, FollowOptions, Query, Session};
+use shelfsight::options::{FindOptions, ScanOptions};
+use shelfsight::pack::OpenOptions;
+
+use crate::bench::{self, BenchSettings, Probe};
+use crate::types::{
+    FollowSettings, HeatLevel, LicenceRecord, OpenSettings, PackSummary, Reply, Request, Work,
+};
+use crate::{Failure, PixelFormat, convert};
+
+/// Most names of a kind in a [`PackSummary`].
+const MAX_NAMES: usize = 1000;
+
+/// Hears how far long work has come.
+#[uniffi::export(with_foreign)]
+pub trait Progress: Send + Sync {
+    /// `done` of `total` is done.
+    fn step(&self, done: u64, total: u64);
+}
+
+/// An open pack.
+///
+/// A query is a job: `begin` gives it a number, `cancel` stops it from any thread, `end` forgets it. `shut` stops all
+/// and lets go of the pack as soon as they have returned; whoever asks later is told so.
+#[derive(uniffi::Object)]
+pub struct NativeEngine {
+    key: u64,
+    engine: RwLock<Option<Arc<Engine>>>,
+    jobs: Mutex<HashMap<u64, Cancel>>,
+    sessions: Mutex<HashMap<u64, Arc<Mutex<Following>>>>,
+}
+
+struct Following {
+    session: Session,
+    began: Instant,
+}
+
+/// Engines by key, for the calls that pass numbers instead of objects.
+static ENGINES: LazyLock<RwLock<HashMap<u64, Weak<NativeEngine>>>> = LazyLock::new(RwLock::default);
+
+/// Gives every engine, job and session a number of its own.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+fn number() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A lock whose holder panicked: what it guards is whole, since each change is one call.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Version of the library.
+#[uniffi::export]
+pub fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+#[uniffi::export]
+impl NativeEngine {
+    /// Opens a pack.
+    #[uniffi::constructor]
+    pub fn open(path: String, settings: OpenSettings) -> Result<Arc<Self>, Failure> {
+        let mut pack = OpenOptions { verify: settings.verify, ..OpenOptions::default() };
+        pack.max_bytes = settings.max_pack_bytes.unwrap_or(pack.max_bytes);
+        let options = EngineOptions {
+            pack,
+            max_memory: settings.max_memory_bytes,
+            threads: settings.threads as usize,
+            ..EngineOptions::default()
+        };
+        let engine = Engine::open(Path::new(&path), options)?;
+        let native = Arc::new(Self {
+            key: number(),
+            engine: RwLock::new(Some(Arc::new(engine))),
+            jobs: Mutex::default(),
+            sessions: Mutex::default(),
+        });
+        let mut engines = ENGINES.write().unwrap_or_else(PoisonError::into_inner);
+        engines.insert(native.key, Arc::downgrade(&native));
+        Ok(native)
+    }
+
+    /// The number by which [`jni`](mod@crate::jni) knows this engine.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// What the pack says of itself.
+    pub fn summary(&self) -> Result<PackSummary, Failure> {
+        Ok(summary(&*self.engine()?))
+    }
+
+    /// Begins a job.
+    pub fn begin(&self) -> Result<u64, Failure> {
+        let job = number();
+        // Entered before looking, so that `shut` either finds the job or is seen by it.
+        lock(&self.jobs).insert(job, Cancel::new());
+        match self.engine() {
+            Ok(_) => Ok(job),
+            Err(closed) => {
+                self.end(job);
+                Err(closed)
+            }
+        }
+    }
+
+    /// Stops a job; nothing happens if it has ended.
+    pub fn cancel(&self, job: u64) {
+        if let Some(cancel) = lock(&self.jobs).get(&job) {
+            cancel.cancel();
+        }
+    }
+
+    /// Forgets a job.
+    pub fn end(&self, job: u64) {
+        lock(&self.jobs).remove(&job);
+    }
+
+    /// Answers a query. The planes are those of its layout, empty where it has fewer, and are not kept.
+    pub fn query(
+        &self,
+        request: Request,
+        plane0: &[u8],
+        plane1: &[u8],
+        plane2: &[u8],
+    ) -> Result<Reply, Failure> {
+        self.answer(request, [plane0, plane1, plane2])
+    }
+
+    /// Begins a session for a stream of frames.
+    pub fn follow(&self, settings: FollowSettings) -> Result<u64, Failure> {
+        self.engine()?;
+        let scan = ScanOptions {
+            top: settings.top as usize,
+            max_boxes: settings.max_boxes as usize,
+            ..ScanOptions::default()
+        };
+        let session = Session::new(FollowOptions { scan, pace: (&settings).into() });
+        let id = number();
+        lock(&self.sessions).insert(id, Arc::new(Mutex::new(Following { session, began: Instant::now() })));
+        Ok(id)
+    }
+
+    /// Tells every session how warm the device is.
+    pub fn heat(&self, level: HeatLevel) {
+        let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
+        for session in sessions {
+            lock(&session).session.set_heat(level.into());
+        }
+    }
+
+    /// Ends a session.
+    pub fn unfollow(&self, session: u64) {
+        lock(&self.sessions).remove(&session);
+    }
+
+    /// Loads every model of the pack now.
+    pub fn warm_up(&self) -> Result<(), Failure> {
+        Ok(self.engine()?.warm_up()?)
+    }
+
+    /// Reads and checks every byte of the pack.
+    pub fn verify(&self, job: u64, progress: Arc<dyn Progress>) -> Result<(), Failure> {
+        let (engine, cancel) = (self.engine()?, self.job(job)?);
+        let mut step = |done, total| {
+            progress.step(done, total);
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match engine.pack().verify_in_steps(&mut step)? {
+            Some(_) => Ok(()),
+            None => Err(Failure::Cancelled),
+        }
+    }
+
+    /// Measures speed, memory and, with probes, recall on this device; the report is JSON.
+    pub fn bench(
+        &self,
+        job: u64,
+        settings: BenchSettings,
+        probes: Vec<Probe>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<String, Failure> {
+        bench::run(&*self.engine()?, &settings, &probes, self.job(job)?, &*progress)
+    }
+
+    /// Stops all jobs and lets go of the pack when they have returned.
+    pub fn shut(&self) {
+        self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.jobs).values().for_each(Cancel::cancel);
+        lock(&self.sessions).clear();
+        ENGINES.write().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+impl Drop for NativeEngine {
+    fn drop(&mut self) {
+        ENGINES.write().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+impl NativeEngine {
+    /// The engine of a key, unless it is closed.
+    pub(crate) fn of_key(key: u64) -> Result<Arc<Self>, Failure> {
+        let engines = ENGINES.read().unwrap_or_else(PoisonError::into_inner);
+        engines.get(&key).and_then(Weak::upgrade).ok_or(Failure::Closed)
+    }
+
+    fn engine(&self) -> Result<Arc<Engine>, Failure> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Failure::Closed)
+    }
+
+    /// A job that is not there has been ended or stopped.
+    fn job(&self, job: u64) -> Result<Cancel, Failure> {
+        lock(&self.jobs).get(&job).cloned().ok_or(Failure::Cancelled)
+    }
+
+    /// Answers a query over borrowed planes. What was cut short by `shut` is told so.
+    pub(crate) fn answer(&self, request: Request, planes: [&[u8]; 3]) -> Result<Reply, Failure> {
+        let engine = self.engine()?;
+        let cancel = self.job(request.job)?;
+        let reply = self.run(&engine, cancel, request, planes);
+        match reply {
+            Err(Failure::Cancelled) if self.engine().is_err() => Err(Failure::Closed),
+            other => other,
+        }
+    }
+
+    fn run(
+        &self,
+        engine: &Engine,
+        cancel: Cancel,
+        request: Request,
+        planes: [&[u8]; 3],
+    ) -> Result<Reply, Failure> {
+        let Request { layout, work, conditions, barcodes: barcode, .. } = request;
+        let filters = convert::filters(&conditions)?;
+        let photo = match &layout {
+            Some(layout) if layout.format == PixelFormat::Photo => Some(photo(planes[0])?),
+            _ => None,
+        };
+        let frame: Option<Frame<'_>> = match (&photo, &layout) {
+            (Some(photo), _) => Some(photo.frame()),
+            (None, Some(layout)) => Some(layout.frame(planes)?),
+            (None, None) => None,
+        };
+        let needed =
+            || frame.as_ref().ok_or_else(|| Failure::Frame { reason: "scanning takes a picture".to_owned() });
+        let cancel = Some(cancel);
+        match work {
+            Work::Find { text, region, top } => {
+                let region = region.map(Into::into);
+                let options = FindOptions {
+                    top: top as usize,
+                    filters,
+                    region,
+                    barcode,
+                    cancel,
+                    ..FindOptions::default()
+                };
+                let query = Query { frame: frame.as_ref(), text: text.as_deref() };
+                Ok(convert::found(engine.find(&query, &options)?))
+            }
+            Work::Scan { top, max_boxes } => {
+                let frame = needed()?;
+                let (top, max_boxes) = (top as usize, max_boxes as usize);
+                let options =
+                    ScanOptions { top, filters, max_boxes, barcode, cancel, ..ScanOptions::default() };
+                Ok(convert::scanned(engine.scan(frame, &options)?, frame.size()))
+            }
+            Work::Follow { session } => {
+                let frame = needed()?;
+                let session = lock(&self.sessions).get(&session).cloned();
+                let session =
+                    session.ok_or_else(|| Failure::Query { reason: "no such session".to_owned() })?;
+                let mut following = lock(&session);
+                let now = following.began.elapsed();
+                let options = following.session.scan_options();
+                (options.filters, options.barcode, options.cancel) = (filters, barcode, cancel);
+                Ok(convert::followed(engine.follow(&mut following.session, frame, now)?, frame.size()))
+            }
+        }
+    }
+}
+
+#[cfg(feature = "photo")]
+pub(crate) fn photo(bytes: &[u8]) -> Result<shelfsight::preprocess::Photo, Failure> {
+    Ok(shelfsight::preprocess::decode(bytes, &shelfsight::engine::QUERY_DECODE)?)
+}
+
+#[cfg(not(feature = "photo"))]
+pub(crate) fn photo(_: &[u8]) -> Result<shelfsight::preprocess::Photo, Failure> {
+    Err(Failure::Photo { reason: "this build reads no photo files; decode them to pixels first".to_owned() })
+}
+
+fn summary(engine: &Engine) -> PackSummary {
+    let (pack, meta) = (engine.pack(), engine.pack().meta());
+    let (records, deleted) = (pack.records(), pack.tombstones());
+    let (mut categories, mut brands, mut products) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for (number, record) in (0..records.len()).filter_map(|p| Some((p, records.at(p).ok()?))) {
+        if deleted.contains(number) {
+            continue;
+        }
+        products += 1;
+        categories.extend(record.category().filter(|name| !name.is_empty()));
+        brands.extend(record.brand().filter(|name| !name.is_empty()));
+    }
+    let names = |names: BTreeSet<&str>| names.into_iter().take(MAX_NAMES).map(str::to_owned).collect();
+    let licence = |l: &shelfsight::pack::LicenceMeta| LicenceRecord {
+        what: l.what.clone(),
+        licence: l.licence.clone(),
+        attribution: l.attribution.clone(),
+    };
+    PackSummary {
+        products,
+        bytes: pack.file_len(),
+        format: meta.format.into(),
+        created: meta.created,
+        generator: meta.generator.clone(),
+        finds_pictures: meta.image.is_some(),
+        finds_words: meta.text.is_some(),
+        scans: meta.detector.is_some() && meta.image.is_some(),
+        licences: meta.licences.iter().map(licence).collect(),
+        categories: names(categories),
+        brands: names(brands),
+    }
+}
