@@ -1,0 +1,51 @@
+package app.shelfsight
+
+import java.io.IOException
+
+/**
+ * What this library throws, other than [kotlin.coroutines.cancellation.CancellationException]. [reason] is one line
+ * that says what is wrong and what to do; it holds no pixels, words or products of the user.
+ */
+public sealed class ShelfSightException(public val reason: String) : IOException(reason)
+
+/** The pack cannot be opened or used. */
+public sealed class PackException(reason: String) : ShelfSightException(reason)
+
+/** There is no readable file at the path. */
+public class PackNotFoundException internal constructor(reason: String) : PackException(reason)
+
+/** The file is no pack, or not whole: copy or download it again. */
+public class PackDamagedException internal constructor(reason: String) : PackException(reason)
+
+/** The pack was written for a newer library, or is larger than allowed: update the app. */
+public class PackUnsupportedException internal constructor(reason: String) : PackException(reason)
+
+/** Planes, strides, size or rotation that are no picture, a frame closed already, or a region outside it. */
+public class FrameException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** A file that is no readable photo. */
+public class PhotoException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** A query without picture and words, a filter that cannot be read, or too many products asked for. */
+public class QueryException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** The pack lacks a model that the query needs, or the model cannot be run. */
+public class ModelException internal constructor(reason: String) : ShelfSightException(reason)
+
+/**
+ * The query would pass [EngineOptions.maxMemoryBytes]: it needs [needed] bytes beside [inUse] that other queries hold,
+ * of [allowed].
+ */
+public class MemoryCeilingException internal constructor(
+    reason: String,
+    public val needed: Long,
+    public val inUse: Long,
+    public val allowed: Long,
+) : ShelfSightException(reason)
+
+/** The [Engine] was closed, before the call or during it. */
+public class EngineClosedException internal constructor() :
+    ShelfSightException("the engine is closed; open the pack again")
+
+/** A fault in the library; the query was given up, and the engine can be used further. Please report it. */
+public class LibraryFaultException internal constructor(reason: String) : ShelfSightException(reason)

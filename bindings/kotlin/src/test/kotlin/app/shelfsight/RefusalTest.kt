@@ -1,0 +1,136 @@
+package app.shelfsight
+
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.flowOf
+import kotlinx.coroutines.runBlocking
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import java.io.File
+import java.nio.ByteBuffer
+
+/** What an app can do wrong ends in a typed exception of one line, and the engine works on. */
+class RefusalTest {
+    @TempDir
+    lateinit var folder: File
+
+    private inline fun <reified T : ShelfSightException> refused(part: String, noinline work: suspend () -> Unit): T {
+        val thrown = assertThrows(T::class.java) { runBlocking { work() } }
+        assertTrue(part in thrown.reason, thrown.reason)
+        assertEquals(thrown.reason, thrown.message)
+        assertFalse('\n' in thrown.reason)
+        return thrown
+    }
+
+    private fun direct(size: Int): ByteBuffer = ByteBuffer.allocateDirect(size)
+
+    private fun gray(width: Int, height: Int, plane: Plane, rotation: Int = 0) = Frame.gray(width, height, plane, rotation)
+
+    @Test
+    fun `packs that are none`() {
+        refused<PackNotFoundException>("missing.shelf") { Engine.open(File(folder, "missing.shelf")) }
+        refused<PackNotFoundException>("not a file") { Engine.open(folder) }
+        val empty = File(folder, "empty").apply { createNewFile() }
+        refused<PackDamagedException>("cut off") { Engine.open(empty) }
+        val text = File(folder, "text").apply { writeText("no pack at all, but long enough to hold a header ".repeat(9)) }
+        refused<PackDamagedException>("magic") { Engine.open(text) }
+        val bytes = Demo.pack.readBytes()
+        val cut = File(folder, "cut").apply { writeBytes(bytes.copyOf(bytes.size - 1)) }
+        refused<PackDamagedException>("cut off") { Engine.open(cut) }
+        bytes[bytes.size / 2] = (bytes[bytes.size / 2].toInt() xor 4).toByte()
+        val flipped = File(folder, "flipped").apply { writeBytes(bytes) }
+        refused<PackDamagedException>("damaged") { Engine.open(flipped, EngineOptions(verify = true)) }
+        refused<PackUnsupportedException>("allowed") { Engine.open(Demo.pack, EngineOptions(maxPackBytes = 1000)) }
+    }
+
+    @Test
+    fun `frames that are no pictures`() = runBlocking<Unit> {
+        Demo.withEngine { engine ->
+            fun bad(part: String, frame: Frame) = refused<FrameException>(part) { engine.find(frame) }
+            bad("Y plane has 100 B", yuv(100))
+            bad("grey plane has 100 B", gray(64, 64, Plane(direct(100), 64, 1)))
+            bad("grey plane has 0 B", gray(64, 64, Plane(direct(0), 64, 1)))
+            bad("strides", gray(64, 64, Plane(direct(4096), 63, 1)))
+            bad("strides", gray(64, 64, Plane(direct(4096), 64, 0)))
+            bad("-64", gray(64, 64, Plane(direct(4096), -64, 1)))
+            bad("45°", gray(64, 64, Plane(direct(4096), 64, 1), rotation = 45))
+            bad("each side", gray(0, 64, Plane(direct(4096), 64, 1)))
+            bad("-1", gray(64, -1, Plane(direct(4096), 64, 1)))
+            bad("each side", gray(Int.MAX_VALUE, 64, Plane(direct(4096), Int.MAX_VALUE, 1)))
+            bad("direct", gray(64, 64, Plane(ByteBuffer.allocate(4096), 64, 1)))
+            // Past its limit a buffer is not the frame's.
+            bad("grey plane has 4095 B", gray(64, 64, Plane(direct(8192).apply { limit(4095) }, 64, 1)))
+            refused<FrameException>("grey plane") { engine.scan(gray(64, 64, Plane(direct(100), 64, 1))) }
+            refused<FrameException>("grey plane") { engine.scan(flowOf(gray(64, 64, Plane(direct(100), 64, 1)))).collect() }
+            refused<PhotoException>("") { engine.find(Frame.photo(ByteArray(0))) }
+            refused<PhotoException>("") { engine.find(Frame.photo("GIF89a and so on".toByteArray())) }
+            val outside = FindOptions(region = Area(100f, 100f, 10f, 10f), barcodes = false)
+            refused<FrameException>("no pixel inside") { engine.find(gray(64, 64, Plane(direct(4096), 64, 1)), options = outside) }
+            // And after all that it answers.
+            assertEquals(1, engine.find("chips", FindOptions(top = 1)).matches.size)
+        }
+    }
+
+    private fun yuv(bytes: Int) = Frame.yuv420(
+        64, 64, Plane(direct(bytes), 64, 1), Plane(direct(1024), 32, 1), Plane(direct(1024), 32, 1),
+    )
+
+    @Test
+    fun `queries that ask nothing or too much`() = runBlocking<Unit> {
+        Demo.withEngine { engine ->
+            refused<QueryException>("nothing to look for") { engine.find() }
+            refused<QueryException>("nothing to look for") { engine.find("   ") }
+            refused<QueryException>("10000") { engine.find("chips", FindOptions(top = 10_001)) }
+            refused<QueryException>("-1") { engine.find("chips", FindOptions(top = -1)) }
+            refused<QueryException>("empty value") {
+                engine.find("chips", FindOptions(filters = filters { brand anyOf emptyList() }))
+            }
+            refused<QueryException>("attr.") { engine.find("chips", FindOptions(filters = filters { attribute("") eq "x" })) }
+            assertEquals(0, engine.find("chips", FindOptions(top = 0)).matches.size)
+        }
+    }
+
+    @Test
+    fun `a frame or an engine that is closed`() = runBlocking<Unit> {
+        val engine = Engine.open(Demo.pack)
+        val frame = gray(64, 64, Plane(direct(4096), 64, 1))
+        engine.find(frame)
+        frame.close()
+        frame.close()
+        refused<FrameException>("closed") { engine.find(frame) }
+        engine.close()
+        engine.close()
+        refused<EngineClosedException>("closed") { engine.find("chips") }
+        refused<EngineClosedException>("closed") { engine.scan(Frame.photo(Demo.shelf.readBytes())) }
+        refused<EngineClosedException>("closed") { engine.scan(flowOf<Frame>()).collect() }
+        refused<EngineClosedException>("closed") { engine.verify().collect() }
+        refused<EngineClosedException>("closed") { engine.warmUp() }
+        assertTrue(engine.info.products > 0)
+    }
+
+    @Test
+    fun `a memory ceiling`() = runBlocking<Unit> {
+        Demo.withEngine(EngineOptions(maxMemoryBytes = 1 shl 20)) { engine ->
+            val thrown = refused<MemoryCeilingException>("ceiling") { engine.scan(Frame.photo(Demo.shelf.readBytes())) }
+            assertEquals(1L shl 20, thrown.allowed)
+            assertTrue(thrown.needed > thrown.allowed && thrown.inUse == 0L)
+        }
+        Demo.withEngine(EngineOptions(maxMemoryBytes = 256L shl 20)) { engine ->
+            assertTrue(engine.scan(Frame.photo(Demo.shelf.readBytes())).items.isNotEmpty())
+        }
+    }
+
+    @Test
+    fun `a pack removed while open goes on until it is closed`() = runBlocking<Unit> {
+        val copy = File(folder, "copy.shelf").apply { writeBytes(Demo.pack.readBytes()) }
+        Engine.open(copy).use { engine ->
+            assertTrue(copy.delete())
+            assertEquals(1, engine.find("chips", FindOptions(top = 1)).matches.size)
+            assertTrue(engine.scan(Frame.photo(Demo.shelf.readBytes())).items.isNotEmpty())
+        }
+        refused<PackNotFoundException>("copy.shelf") { Engine.open(copy) }
+    }
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# The catalogue, pictures and pack on which the bindings are tested, in target/phone/demo, with what the command answers to
+# some of the pictures: the bindings must answer the same. SHELFSIGHT_BIN names a command that is built already.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+demo=target/phone/demo
+bin=${SHELFSIGHT_BIN:-}
+if [ -z "$bin" ]; then
+    cargo build --release --locked -p shelfsight-cli
+    bin=${CARGO_TARGET_DIR:-target}/release/shelfsight
+fi
+# Made anew when the command is.
+if [ "$demo/done" -nt "$bin" ]; then
+    exit 0
+fi
+rm -rf $demo
+"$bin" demo --out $demo --json >/dev/null
+mkdir -p $demo/answers
+for photo in $(ls $demo/photos/*.jpg | head -6); do
+    "$bin" find "$photo" --pack $demo/demo.shelf --json >"$demo/answers/$(basename "$photo" .jpg).json"
+done
+"$bin" find --text "sweet chili chips" --pack $demo/demo.shelf --json >$demo/answers/words.json
+"$bin" scan $demo/shelf.jpg --pack $demo/demo.shelf --json >$demo/answers/shelf.json
+touch $demo/done
