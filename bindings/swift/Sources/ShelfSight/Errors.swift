@@ -1,0 +1,37 @@
+/// What this library throws, other than `CancellationError`. A reason is one line that says what is wrong and what to do;
+/// it holds no pixels, words or products of the user.
+public enum ShelfSightError: Error, Sendable, Equatable {
+    /// There is no readable file at the path.
+    case packNotFound(reason: String)
+    /// The file is no pack, or not whole: copy or download it again.
+    case packDamaged(reason: String)
+    /// The pack was written for a newer library, or is larger than allowed: update the app.
+    case packUnsupported(reason: String)
+    /// Planes, strides, size or rotation that are no picture, or a region outside it.
+    case frame(reason: String)
+    /// A file that is no readable photo.
+    case photo(reason: String)
+    /// A query without picture and words, a filter that cannot be read, or too many products asked for.
+    case query(reason: String)
+    /// The pack lacks a model that the query needs, or the model cannot be run.
+    case model(reason: String)
+    /// The query would pass ``EngineOptions/maxMemoryBytes``: it needs `needed` bytes beside `inUse` that other queries
+    /// hold, of `allowed`.
+    case memoryCeiling(needed: UInt64, inUse: UInt64, allowed: UInt64, reason: String)
+    /// The engine was closed, before the call or during it.
+    case engineClosed
+    /// A fault in the library; the query was given up, and the engine can be used further. Please report it.
+    case libraryFault(reason: String)
+
+    /// One line for people.
+    public var reason: String {
+        switch self {
+        case .packNotFound(let reason), .packDamaged(let reason), .packUnsupported(let reason), .frame(let reason),
+            .photo(let reason), .query(let reason), .model(let reason), .memoryCeiling(_, _, _, let reason),
+            .libraryFault(let reason):
+            return reason
+        case .engineClosed:
+            return "the engine is closed; open the pack again"
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import Foundation
+import ShelfSight
+import XCTest
+
+/// What an app can do wrong ends in a typed error of one line, and the engine works on.
+final class RefusalTests: XCTestCase {
+    private let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+
+    override func setUpWithError() throws {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+
+    override func tearDownWithError() throws { try FileManager.default.removeItem(at: folder) }
+
+    private func refused(
+        _ part: String, _ kind: String, line: UInt = #line, _ work: () async throws -> Void
+    ) async {
+        do {
+            try await work()
+            XCTFail("nothing was thrown", line: line)
+        } catch let error as ShelfSightError {
+            XCTAssertTrue(error.reason.contains(part), error.reason, line: line)
+            XCTAssertTrue("\(error)".hasPrefix(kind), "\(error)", line: line)
+            XCTAssertFalse(error.reason.contains("\n"), line: line)
+        } catch {
+            XCTFail("\(error)", line: line)
+        }
+    }
+
+    func testPacksThatAreNone() async throws {
+        let missing = folder.appendingPathComponent("missing.shelf")
+        await refused("missing.shelf", "packNotFound") { _ = try await Engine.open(missing) }
+        await refused("not a file", "packNotFound") { _ = try await Engine.open(self.folder) }
+        var bytes = try Data(contentsOf: Demo.pack)
+        let cut = folder.appendingPathComponent("cut")
+        try bytes.dropLast().write(to: cut)
+        await refused("cut off", "packDamaged") { _ = try await Engine.open(cut) }
+        bytes[bytes.count / 2] ^= 4
+        let flipped = folder.appendingPathComponent("flipped")
+        try bytes.write(to: flipped)
+        await refused("damaged", "packDamaged") {
+            _ = try await Engine.open(flipped, options: EngineOptions(verify: true))
+        }
+        await refused("allowed", "packUnsupported") {
+            _ = try await Engine.open(Demo.pack, options: EngineOptions(maxPackBytes: 1000))
+        }
+    }
+
+    func testFramesThatAreNoPictures() async throws {
+        let engine = try await Engine.open(Demo.pack)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+        memory.initializeMemory(as: UInt8.self, repeating: 0)
+        defer { memory.deallocate() }
+        let plane = { (count: Int, row: Int, pixel: Int) in
+            Plane(
+                bytes: UnsafeRawBufferPointer(rebasing: memory[..<count]), bytesPerRow: row, bytesPerPixel: pixel)
+        }
+        let gray = { (width: Int, height: Int, plane: Plane, rotation: Int) in
+            Frame.gray(width: width, height: height, pixels: plane, rotation: rotation)
+        }
+        for (part, frame) in [
+            ("grey plane has 100 B", gray(64, 64, plane(100, 64, 1), 0)),
+            ("grey plane has 0 B", gray(64, 64, plane(0, 64, 1), 0)),
+            ("strides", gray(64, 64, plane(4096, 63, 1), 0)),
+            ("strides", gray(64, 64, plane(4096, 64, 0), 0)),
+            ("-64", gray(64, 64, plane(4096, -64, 1), 0)),
+            ("45°", gray(64, 64, plane(4096, 64, 1), 45)),
+            ("each side", gray(0, 64, plane(4096, 64, 1), 0)),
+            ("each side", gray(.max, 64, plane(4096, .max, 1), 0)),
+            ("U plane", .nv12(width: 64, height: 64, y: plane(4096, 64, 1), uv: plane(100, 64, 2))),
+            ("no pixel inside", gray(64, 64, plane(4096, 64, 1), 0)),
+        ] {
+            let region = part == "no pixel inside" ? Area(x: 100, y: 100, width: 5, height: 5) : nil
+            await refused(part, "frame") {
+                _ = try await engine.find(frame, options: FindOptions(region: region, barcodes: false))
+            }
+        }
+        await refused("grey plane", "frame") { _ = try await engine.scan(gray(64, 64, plane(9, 64, 1), 0)) }
+        await refused("empty", "photo") { _ = try await engine.find(.photo(Data())) }
+        await refused("GIF", "photo") { _ = try await engine.find(.photo(Data("GIF89a".utf8))) }
+        let found = try await engine.find(text: "chips", options: FindOptions(top: 1))
+        XCTAssertEqual(found.matches.count, 1)
+    }
+
+    func testQueriesThatAskNothingOrTooMuch() async throws {
+        let engine = try await Engine.open(Demo.pack)
+        await refused("nothing to look for", "query") { _ = try await engine.find() }
+        await refused("10000", "query") { _ = try await engine.find(text: "a", options: FindOptions(top: 10_001)) }
+        await refused("empty value", "query") {
+            _ = try await engine.find(text: "a", options: FindOptions(filters: [.brand()]))
+        }
+        await refused("title", "query") {
+            let filters: Filters = [.column("title", anyOf: ["x"])]
+            _ = try await engine.find(text: "a", options: FindOptions(filters: filters))
+        }
+    }
+
+    func testAClosedEngine() async throws {
+        let engine = try await Engine.open(Demo.pack)
+        engine.close()
+        engine.close()
+        await refused("closed", "engineClosed") { _ = try await engine.find(text: "chips") }
+        await refused("closed", "engineClosed") {
+            for try await _ in engine.scan(frames: Demo.Camera().frames([0], every: 1)) {}
+        }
+        await refused("closed", "engineClosed") { for try await _ in engine.verify() {} }
+        XCTAssertGreaterThan(engine.info.products, 0)
+    }
+
+    func testAMemoryCeiling() async throws {
+        let engine = try await Engine.open(Demo.pack, options: EngineOptions(maxMemoryBytes: 1 << 20))
+        await refused("ceiling", "memoryCeiling") { _ = try await engine.scan(.photo(Data(contentsOf: Demo.shelf))) }
+    }
+
+    func testAPackRemovedWhileOpen() async throws {
+        let copy = folder.appendingPathComponent("copy.shelf")
+        try FileManager.default.copyItem(at: Demo.pack, to: copy)
+        let engine = try await Engine.open(copy)
+        try FileManager.default.removeItem(at: copy)
+        let found = try await engine.find(text: "chips", options: FindOptions(top: 1))
+        XCTAssertEqual(found.matches.count, 1)
+    }
+}
