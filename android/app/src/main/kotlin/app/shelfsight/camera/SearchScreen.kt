@@ -1,0 +1,143 @@
+package app.shelfsight.camera
+
+import android.text.Editable
+import android.text.TextWatcher
+import android.view.View
+import android.view.ViewGroup
+import android.view.ViewGroup.LayoutParams.MATCH_PARENT
+import android.widget.AdapterView
+import android.widget.ArrayAdapter
+import android.widget.BaseAdapter
+import android.widget.EditText
+import android.widget.LinearLayout
+import android.widget.ListView
+import android.widget.Spinner
+import app.shelfsight.FindOptions
+import app.shelfsight.Match
+import app.shelfsight.ShelfSightException
+import app.shelfsight.filters
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.collectLatest
+import kotlinx.coroutines.launch
+
+/** Products by words, narrowed by category and brand. */
+class SearchScreen(private val activity: MainActivity) : Screen {
+    private data class Asked(val words: String = "", val category: String? = null, val brand: String? = null)
+
+    private val ui = Ui(activity)
+    private val shown = ShownScope()
+    private val asked = MutableStateFlow(Asked())
+    val words = EditText(activity).apply {
+        hint = activity.getString(R.string.search_hint)
+        setSingleLine()
+        setTextColor(ui.colour(R.color.ink))
+        addTextChangedListener(object : TextWatcher {
+            override fun beforeTextChanged(text: CharSequence?, start: Int, count: Int, after: Int) = Unit
+
+            override fun onTextChanged(text: CharSequence?, start: Int, before: Int, count: Int) = Unit
+
+            override fun afterTextChanged(text: Editable) {
+                asked.value = asked.value.copy(words = text.toString())
+            }
+        })
+    }
+    val category = spinner(R.string.all_categories) { asked.value = asked.value.copy(category = it) }
+    val brand = spinner(R.string.all_brands) { asked.value = asked.value.copy(brand = it) }
+    val message = ui.text("", 14f, R.color.faint)
+    private val found = Matches(activity)
+    val list = ListView(activity).apply {
+        adapter = found
+        setOnItemClickListener { _, _, at, _ -> activity.showProduct(found.matches[at], emptyList()) }
+    }
+
+    override val view: View = ui.column(16, words, ui.row(true, category, brand), message).apply {
+        setBackgroundColor(ui.colour(R.color.ground))
+        addView(list, LinearLayout.LayoutParams(MATCH_PARENT, 0, 1f))
+    }
+
+    override fun shown() {
+        val scope = shown.begin()
+        val engine = (activity.app.shop.value as? CameraApp.Shop.Open)?.engine
+        if (engine == null) {
+            message.setText(R.string.no_pack)
+            return
+        }
+        fill(category, R.string.all_categories, engine.info.categories)
+        fill(brand, R.string.all_brands, engine.info.brands)
+        scope.launch {
+            // A query still running when the words change is cancelled, in the library too.
+            asked.collectLatest { asked ->
+                if (asked.words.isBlank()) return@collectLatest show(emptyList(), null)
+                delay(120)
+                val options = FindOptions(
+                    top = 30,
+                    filters = filters {
+                        asked.category?.let { category eq it }
+                        asked.brand?.let { brand eq it }
+                    },
+                )
+                try {
+                    val matches = engine.find(asked.words, options).matches
+                    show(matches, if (matches.isEmpty()) activity.getString(R.string.nothing_found) else null)
+                } catch (refused: ShelfSightException) {
+                    show(emptyList(), activity.getString(R.string.refused, refused.reason))
+                }
+            }
+        }
+    }
+
+    override fun hidden() = shown.end()
+
+    private fun show(matches: List<Match>, text: String?) {
+        found.show(matches)
+        message.text = text.orEmpty()
+    }
+
+    private fun spinner(all: Int, chosen: (String?) -> Unit) = Spinner(activity).apply {
+        onItemSelectedListener = object : AdapterView.OnItemSelectedListener {
+            override fun onItemSelected(parent: AdapterView<*>, view: View?, at: Int, id: Long) =
+                chosen(if (at == 0) null else parent.getItemAtPosition(at) as String)
+
+            override fun onNothingSelected(parent: AdapterView<*>) = chosen(null)
+        }
+        contentDescription = activity.getString(all)
+    }
+
+    private fun fill(spinner: Spinner, all: Int, names: List<String>) {
+        val items = listOf(activity.getString(all)) + names
+        spinner.adapter = ArrayAdapter(activity, android.R.layout.simple_spinner_dropdown_item, items)
+    }
+}
+
+/** Rows of matches. */
+private class Matches(private val activity: MainActivity) : BaseAdapter() {
+    private val ui = Ui(activity)
+    var matches: List<Match> = emptyList()
+        private set
+
+    fun show(next: List<Match>) {
+        matches = next
+        notifyDataSetChanged()
+    }
+
+    override fun getCount() = matches.size
+
+    override fun getItem(at: Int) = matches[at]
+
+    override fun getItemId(at: Int) = at.toLong()
+
+    override fun getView(at: Int, old: View?, parent: ViewGroup): View = matchRow(ui, matches[at])
+}
+
+/** Title, brand and category, and how sure. */
+internal fun matchRow(ui: Ui, match: Match): View {
+    val product = match.product
+    val facts = listOfNotNull(product.brand, product.category).joinToString(" · ")
+    val sure = ui.context.getString(R.string.sure, (match.score * 100).toInt())
+    return ui.column(
+        8,
+        ui.text(product.title, 16f, bold = true),
+        ui.text("$facts · $sure", 13f, R.color.faint),
+    )
+}

@@ -1,0 +1,123 @@
+package app.shelfsight.camera
+
+import android.Manifest
+import android.content.Context
+import android.graphics.Bitmap
+import android.graphics.BitmapFactory
+import android.graphics.ImageFormat
+import android.hardware.camera2.CameraCharacteristics
+import android.hardware.camera2.CameraManager
+import android.os.Looper
+import android.os.PowerManager
+import android.view.View
+import app.shelfsight.Engine
+import app.shelfsight.FindOptions
+import app.shelfsight.Frame
+import app.shelfsight.Heat
+import app.shelfsight.android.CameraException
+import app.shelfsight.android.CameraFrames
+import app.shelfsight.android.deviceFacts
+import app.shelfsight.android.followThermalStatus
+import app.shelfsight.android.heatOf
+import app.shelfsight.android.of
+import app.shelfsight.android.uprightRotation
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.runBlocking
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNull
+import org.junit.Assert.assertTrue
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
+import org.robolectric.shadows.ShadowCameraCharacteristics
+import org.robolectric.shadows.StreamConfigurationMapBuilder
+import android.util.Size
+import java.io.File
+
+/** The library's Android part: bitmaps, rotations, heat, and what the camera may refuse. */
+@RunWith(RobolectricTestRunner::class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+@Config(sdk = [35], application = CameraApp::class)
+class CameraTest {
+    private val context: Context get() = RuntimeEnvironment.getApplication()
+    private val demo = File(System.getProperty("shelfsight.demo")!!)
+
+    private fun addCamera(facing: Int, vararg sizes: Size) {
+        val streams = StreamConfigurationMapBuilder.newBuilder()
+        sizes.forEach { streams.addOutputSize(ImageFormat.YUV_420_888, it) }
+        val camera = ShadowCameraCharacteristics.newCameraCharacteristics()
+        shadowOf(camera).apply {
+            set(CameraCharacteristics.LENS_FACING, facing)
+            set(CameraCharacteristics.SENSOR_ORIENTATION, 90)
+            set(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP, streams.build())
+        }
+        shadowOf(context.getSystemService(CameraManager::class.java)).addCamera("camera$facing", camera)
+    }
+
+    @Test
+    fun `bitmaps of every kind find the same product`() = runBlocking {
+        val photo = demo.resolve("photos").listFiles()!!.sorted()[1]
+        val bitmap = BitmapFactory.decodeFile(photo.path)
+        Engine.open(demo.resolve("demo.shelf")).use { engine ->
+            val options = FindOptions(barcodes = false)
+            assertEquals(Bitmap.Config.ARGB_8888, bitmap.config)
+            val best = engine.find(Frame.of(bitmap), options = options).best!!
+            assertEquals(photo.nameWithoutExtension, best.product.id)
+            val small = bitmap.copy(Bitmap.Config.RGB_565, false)
+            assertEquals(best.product.id, engine.find(Frame.of(small), options = options).best!!.product.id)
+        }
+    }
+
+    @Test
+    fun `the back camera is chosen at four to three`() {
+        assertNull(CameraFrames(context).choose())
+        addCamera(CameraCharacteristics.LENS_FACING_FRONT, Size(640, 480))
+        assertTrue(CameraFrames(context).choose()!!.facesFront)
+        addCamera(CameraCharacteristics.LENS_FACING_BACK, Size(1280, 720), Size(1280, 960), Size(4000, 3000), Size(640, 480))
+        val choice = CameraFrames(context).choose()!!
+        assertEquals(Size(1280, 960), choice.size)
+        assertEquals(90, choice.sensorOrientation)
+    }
+
+    @Test
+    fun `without permission the screen asks, and the flow refuses`() = runBlocking {
+        addCamera(CameraCharacteristics.LENS_FACING_BACK, Size(1280, 960))
+        val cameras = CameraFrames(context)
+        val thrown = runCatching { cameras.frames(cameras.choose()!!, null) { 0 }.first() }.exceptionOrNull()
+        assertTrue((thrown as CameraException).reason, "permission" in thrown.reason)
+        val controller = Robolectric.buildActivity(MainActivity::class.java).setup()
+        val activity = controller.get()
+        shadowOf(Looper.getMainLooper()).idle()
+        val allow = activity.getString(R.string.allow_camera)
+        val found = ArrayList<View>()
+        activity.screen.view.findViewsWithText(found, allow, View.FIND_VIEWS_WITH_TEXT)
+        assertTrue(found.single().performClick())
+        assertEquals(listOf(Manifest.permission.CAMERA), shadowOf(activity).lastRequestedPermission.requestedPermissions.toList())
+        controller.pause().stop().destroy()
+    }
+
+    @Test
+    fun `pictures are turned upright`() {
+        // A phone whose sensor lies on its side, held upright, then turned to the left.
+        assertEquals(90, uprightRotation(sensor = 90, display = 0))
+        assertEquals(0, uprightRotation(sensor = 90, display = 90))
+        assertEquals(180, uprightRotation(sensor = 90, display = 270))
+        assertEquals(0, uprightRotation(sensor = 270, display = 90, facesFront = true))
+    }
+
+    @Test
+    fun `heat and facts are the device's`() = runBlocking {
+        val power = context.getSystemService(PowerManager::class.java)
+        Engine.open(demo.resolve("demo.shelf")).use { engine ->
+            followThermalStatus(context, engine).use { shadowOf(power).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_SEVERE) }
+        }
+        assertEquals(listOf(Heat.NOMINAL, Heat.FAIR, Heat.SERIOUS, Heat.CRITICAL, Heat.CRITICAL), (0..4).map(::heatOf))
+        val facts = deviceFacts(context)
+        assertTrue(facts.keys.containsAll(listOf("manufacturer", "model", "android", "abi")))
+    }
+}

@@ -1,0 +1,205 @@
+package app.shelfsight.camera
+
+import android.content.Intent
+import android.graphics.Bitmap
+import android.graphics.Canvas
+import android.net.Uri
+import android.os.Looper
+import android.os.SystemClock
+import android.view.MotionEvent
+import android.view.View
+import android.view.ViewGroup
+import android.widget.TextView
+import app.shelfsight.Effort
+import org.json.JSONObject
+import org.junit.After
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNotNull
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.android.controller.ActivityController
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
+import java.io.ByteArrayInputStream
+import java.io.File
+
+/** Drives the app's screens with the real library, the demo's pack and its pictures, and takes their pictures. */
+@RunWith(RobolectricTestRunner::class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+@Config(sdk = [35], application = CameraApp::class, qualifiers = "w411dp-h823dp-xhdpi")
+class ScreensTest {
+    private lateinit var controller: ActivityController<MainActivity>
+    private val activity get() = controller.get()
+    private val demo = File(System.getProperty("shelfsight.demo")!!)
+
+    @Before
+    fun start() {
+        controller = Robolectric.buildActivity(MainActivity::class.java).setup()
+        waitFor("the pack to open") { activity.app.shop.value is CameraApp.Shop.Open }
+    }
+
+    @After
+    fun stop() {
+        controller.pause().stop().destroy()
+        (activity.app.shop.value as? CameraApp.Shop.Open)?.engine?.close()
+    }
+
+    /** Runs what the main thread has to do until `ready`; the library works in threads of its own. */
+    private fun waitFor(what: String, seconds: Int = 60, ready: () -> Boolean) {
+        val end = System.nanoTime() + seconds * 1_000_000_000L
+        while (!ready()) {
+            check(System.nanoTime() < end) { "waited for $what in vain" }
+            shadowOf(Looper.getMainLooper()).idleFor(java.time.Duration.ofMillis(20))
+            Thread.sleep(5)
+        }
+    }
+
+    private inline fun <reified T> screen(): T = activity.screen as T
+
+    private fun texts(view: View): List<String> = when (view) {
+        is TextView -> listOf(view.text.toString())
+        is ViewGroup -> (0 until view.childCount).flatMap { texts(view.getChildAt(it)) }
+        else -> emptyList()
+    }
+
+    private fun shown(): String = texts(activity.screen.view).joinToString("\n")
+
+    private fun press(text: Int) {
+        fun find(view: View): View? = when {
+            view is TextView && view.text == activity.getString(text) && view.isClickable -> view
+            view is ViewGroup -> (0 until view.childCount).firstNotNullOfOrNull { find(view.getChildAt(it)) }
+            else -> null
+        }
+        assertTrue(checkNotNull(find(activity.screen.view)) { "no button ${activity.getString(text)}" }.performClick())
+    }
+
+    private fun picture(name: String) {
+        shadowOf(Looper.getMainLooper()).idle()
+        val root = activity.window.decorView
+        val bitmap = Bitmap.createBitmap(root.width, root.height, Bitmap.Config.ARGB_8888)
+        root.draw(Canvas(bitmap))
+        val folder = File(System.getProperty("shelfsight.screenshots")!!).apply { mkdirs() }
+        File(folder, "$name.png").outputStream().use { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }
+        val colours = (0 until 400).map { bitmap.getPixel(it % 20 * root.width / 20, it / 20 * root.height / 20) }.toSet()
+        assertTrue("an empty picture of $name", colours.size > 3)
+    }
+
+    private fun scanned(): CameraScreen = screen<CameraScreen>().also { camera ->
+        waitFor("a scan") { camera.boxes.result != null }
+    }
+
+    @Test
+    fun `a shelf is named, and a tap shows the product`() {
+        val camera = scanned()
+        val answer = JSONObject(File(demo, "answers/shelf.json").readText()).getJSONArray("items")
+        assertEquals(answer.length(), camera.boxes.boxes.size)
+        waitFor("an unchanged frame") { camera.boxes.result!!.effort == Effort.UNCHANGED }
+        assertTrue("${camera.status.text}", camera.status.text.startsWith("${answer.length()} products"))
+        picture("camera")
+        val middle = camera.boxes.width / 2f
+        val (box, item) = camera.boxes.boxes.filter { (it.second.best?.score ?: 0f) > 0.9f }.minBy { Math.abs(it.first.centerX() - middle) }
+        val now = SystemClock.uptimeMillis()
+        val tap = MotionEvent.obtain(now, now, MotionEvent.ACTION_UP, box.centerX(), box.centerY(), 0)
+        camera.boxes.dispatchTouchEvent(tap)
+        val product = item.best!!.product
+        assertTrue(activity.screen is ProductScreen)
+        assertTrue(shown(), product.title in shown() && product.gtin!! in shown() && product.brand!! in shown())
+        picture("product")
+        @Suppress("DEPRECATION")
+        activity.onBackPressed()
+        assertTrue(activity.screen is CameraScreen)
+    }
+
+    @Test
+    fun `products are searched by words and narrowed`() {
+        scanned()
+        press(R.string.search)
+        val search = screen<SearchScreen>()
+        search.words.setText("sweet chili chips")
+        waitFor("matches") { search.list.adapter.count > 0 }
+        val want = JSONObject(File(demo, "answers/words.json").readText()).getJSONArray("results").getJSONObject(0)
+        val best = search.list.adapter.getItem(0) as app.shelfsight.Match
+        assertEquals(want.getString("id"), best.product.id)
+        picture("search")
+        val other = (1 until search.category.count).first { search.category.getItemAtPosition(it) != best.product.category }
+        search.category.setSelection(other)
+        waitFor("narrowed matches") {
+            val first = search.list.adapter.takeIf { it.count > 0 }?.getItem(0) as? app.shelfsight.Match
+            first != null && first.product.category == search.category.getItemAtPosition(other)
+        }
+        search.words.setText(" ")
+        waitFor("an empty list") { search.list.adapter.count == 0 }
+        search.category.setSelection(0)
+        search.words.setText("chips")
+        waitFor("matches") { search.list.adapter.count > 0 }
+        search.list.performItemClick(null, 0, 0)
+        assertTrue(activity.screen is ProductScreen)
+    }
+
+    @Test
+    fun `a pack is imported, and a broken one refused`() {
+        scanned()
+        press(R.string.pack)
+        val packs = screen<PackScreen>()
+        waitFor("licences") { "Apache-2.0" in shown() }
+        val before = activity.app.shop.value
+        val good = Uri.parse("content://documents/shop.shelf")
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        resolver.registerInputStreamSupplier(good) { File(demo, "demo.shelf").inputStream() }
+        press(R.string.import_pack)
+        val asked = shadowOf(activity).nextStartedActivityForResult
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, asked.intent.action)
+        shadowOf(activity).receiveResult(asked.intent, android.app.Activity.RESULT_OK, Intent().setData(good))
+        waitFor("the import") { packs.message.text == activity.getString(R.string.imported, 240) }
+        waitFor("the new pack") { activity.app.shop.value !== before && activity.app.shop.value is CameraApp.Shop.Open }
+        picture("pack")
+        val kept = activity.app.shop.value
+        val bytes = File(demo, "demo.shelf").readBytes().also { it[it.size / 2] = (it[it.size / 2] + 1).toByte() }
+        val bad = Uri.parse("content://documents/bad.shelf")
+        resolver.registerInputStreamSupplier(bad) { ByteArrayInputStream(bytes) }
+        packs.import(bad)
+        waitFor("the refusal") { "damaged" in packs.message.text }
+        assertTrue(kept === activity.app.shop.value)
+        assertFalse(activity.filesDir.list()!!.any { it.endsWith(".part") })
+    }
+
+    @Test
+    fun `the benchmark shows and shares its report`() {
+        scanned()
+        press(R.string.benchmark)
+        val bench = screen<BenchmarkScreen>()
+        assertFalse(bench.share.isEnabled)
+        press(R.string.run_benchmark)
+        waitFor("the report", seconds = 240) { bench.report != null }
+        val report = JSONObject(bench.report!!)
+        assertEquals("shelfsight-bench/1", report.getString("schema"))
+        val probes = activity.assets.list("probes")!!.size
+        assertTrue("$probes probes", probes >= 10)
+        assertEquals(probes, report.getJSONObject("recall").getInt("probes"))
+        assertNotNull(report.getJSONObject("device").getString("model"))
+        assertTrue("${bench.table.text}", "encode image" in bench.table.text && "recall" in bench.table.text)
+        picture("benchmark")
+        press(R.string.share_report)
+        val sent = shadowOf(activity).nextStartedActivity.getParcelableExtra(Intent.EXTRA_INTENT, Intent::class.java)!!
+        assertEquals(Intent.ACTION_SEND, sent.action)
+        assertEquals(bench.report, sent.getStringExtra(Intent.EXTRA_TEXT))
+    }
+
+    @Test
+    fun `leaving stops the work, coming back resumes it`() {
+        val camera = scanned()
+        controller.pause().stop()
+        camera.boxes.result = null
+        repeat(20) { shadowOf(Looper.getMainLooper()).idle(); Thread.sleep(10) }
+        assertEquals(null, camera.boxes.result)
+        controller.restart().start().resume()
+        waitFor("a scan") { camera.boxes.result != null }
+    }
+}
