@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the code in the guides is the code that tests run, and that the files and scripts they name exist."""
+"""Checks that the code in the guides is the code that tests run, and that the files they name exist."""
 
 import pathlib
 import re

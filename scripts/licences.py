@@ -4,7 +4,15 @@
 import json
 import subprocess
 
-COMMAND = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "aarch64-linux-android"]
+COMMAND = [
+    "cargo",
+    "metadata",
+    "--format-version",
+    "1",
+    "--locked",
+    "--filter-platform",
+    "aarch64-linux-android",
+]
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Puts code and native libraries into an APK of resources, native libraries uncompressed on 16 KB boundaries.
 
-    scripts/pack-apk.py RESOURCES.apk OUT.apk DEX_FOLDER LIB_FOLDER
-    scripts/pack-apk.py --check APK        names, alignment, and what must have survived shrinking
+scripts/pack-apk.py RESOURCES.apk OUT.apk DEX_FOLDER LIB_FOLDER
+scripts/pack-apk.py --check APK        names, alignment, and what must have survived shrinking
 """
 
 import pathlib

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Compares the size of the phone library with the ledger in docs/size-ledger.json, and refuses growth beyond the limits.
+"""Compares the size of the phone library with the ledger in docs/size-ledger.json.
 
-    scripts/size-ledger.py LIBRARY            check
-    scripts/size-ledger.py LIBRARY --note WHY  add an entry: after a change that is worth its bytes
+scripts/size-ledger.py LIBRARY            check
+scripts/size-ledger.py LIBRARY --note WHY  add an entry: after a change that is worth its bytes
 """
 
 import argparse
@@ -45,13 +45,16 @@ def main() -> int:
     now = {"bytes": len(data), "compressed": len(zlib.compress(data, 9)), "sections": sections(args.library)}
     links = needed(args.library)
     last = ledger["entries"][-1] if ledger["entries"] else None
-    print(f"{args.library.name}: {now['bytes']:,} B, {now['compressed']:,} B compressed, links {' '.join(links)}")
+    name, linked = args.library.name, " ".join(links)
+    print(f"{name}: {now['bytes']:,} B, {now['compressed']:,} B compressed, links {linked}")
     if last:
         for name in sorted(set(now["sections"]) | set(last["sections"])):
             change = now["sections"].get(name, 0) - last["sections"].get(name, 0)
             if change:
                 print(f"  {name:<24}{change:+12,} B")
-        print(f"  {'whole file':<24}{now['bytes'] - last['bytes']:+12,} B since {last['date']}: {last['note']}")
+        print(
+            f"  {'whole file':<24}{now['bytes'] - last['bytes']:+12,} B since {last['date']}: {last['note']}"
+        )
     if args.note:
         ledger["entries"].append({"date": args.date, "note": args.note, **now, "links": links})
         LEDGER.write_text(json.dumps(ledger, indent=2) + "\n")

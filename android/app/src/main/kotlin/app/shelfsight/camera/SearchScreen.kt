@@ -92,6 +92,7 @@ class SearchScreen(private val activity: MainActivity) : Screen {
     private fun show(matches: List<Match>, text: String?) {
         found.show(matches)
         message.text = text.orEmpty()
+        message.visibility = if (text == null) View.GONE else View.VISIBLE
     }
 
     private fun spinner(all: Int, chosen: (String?) -> Unit) = Spinner(activity).apply {

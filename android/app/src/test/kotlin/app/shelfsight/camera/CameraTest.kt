@@ -60,7 +60,7 @@ class CameraTest {
     }
 
     @Test
-    fun `bitmaps of every kind find the same product`() = runBlocking {
+    fun `bitmaps of every kind find the same product`() = runBlocking<Unit> {
         val photo = demo.resolve("photos").listFiles()!!.sorted()[1]
         val bitmap = BitmapFactory.decodeFile(photo.path)
         Engine.open(demo.resolve("demo.shelf")).use { engine ->
@@ -85,7 +85,7 @@ class CameraTest {
     }
 
     @Test
-    fun `without permission the screen asks, and the flow refuses`() = runBlocking {
+    fun `without permission the screen asks, and the flow refuses`() = runBlocking<Unit> {
         addCamera(CameraCharacteristics.LENS_FACING_BACK, Size(1280, 960))
         val cameras = CameraFrames(context)
         val thrown = runCatching { cameras.frames(cameras.choose()!!, null) { 0 }.first() }.exceptionOrNull()
@@ -111,7 +111,7 @@ class CameraTest {
     }
 
     @Test
-    fun `heat and facts are the device's`() = runBlocking {
+    fun `heat and facts are the device's`() = runBlocking<Unit> {
         val power = context.getSystemService(PowerManager::class.java)
         Engine.open(demo.resolve("demo.shelf")).use { engine ->
             followThermalStatus(context, engine).use { shadowOf(power).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_SEVERE) }

@@ -18,6 +18,7 @@ import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
 import java.io.File
 
 /** The code of docs/android.md, word for word; scripts/check-guides.py compares. */
@@ -45,6 +46,8 @@ class ShelfActivity : Activity() {
 }
 
 @RunWith(RobolectricTestRunner::class)
+// Like the other tests: a library is loaded once, and other graphics would be another loader of classes.
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
 @Config(sdk = [35], application = android.app.Application::class)
 class GuideTest {
     @Test
