@@ -142,11 +142,8 @@ impl NativeEngine {
     /// Begins a session for a stream of frames.
     pub fn follow(&self, settings: FollowSettings) -> Result<u64, Failure> {
         self.engine()?;
-        let scan = ScanOptions {
-            top: settings.top as usize,
-            max_boxes: settings.max_boxes as usize,
-            ..ScanOptions::default()
-        };
+        let (top, max_boxes) = (settings.top as usize, settings.max_boxes as usize);
+        let scan = ScanOptions { top, max_boxes, ..ScanOptions::default() };
         let session = Session::new(FollowOptions { scan, pace: (&settings).into() });
         let id = number();
         lock(&self.sessions).insert(id, Arc::new(Mutex::new(Following { session, began: Instant::now() })));
@@ -261,22 +258,14 @@ impl NativeEngine {
         match work {
             Work::Find { text, region, top } => {
                 let region = region.map(Into::into);
-                let options = FindOptions {
-                    top: top as usize,
-                    filters,
-                    region,
-                    barcode,
-                    cancel,
-                    ..FindOptions::default()
-                };
+                let options = FindOptions { top: top as usize, filters, region, barcode, cancel };
                 let query = Query { frame: frame.as_ref(), text: text.as_deref() };
                 Ok(convert::found(engine.find(&query, &options)?))
             }
             Work::Scan { top, max_boxes } => {
                 let frame = needed()?;
                 let (top, max_boxes) = (top as usize, max_boxes as usize);
-                let options =
-                    ScanOptions { top, filters, max_boxes, barcode, cancel, ..ScanOptions::default() };
+                let options = ScanOptions { top, filters, max_boxes, barcode, cancel };
                 Ok(convert::scanned(engine.scan(frame, &options)?, frame.size()))
             }
             Work::Follow { session } => {

@@ -37,7 +37,7 @@ pub extern "system" fn Java_app_shelfsight_internal_FastPath_cancel(
     job: jlong,
 ) {
     // A closed engine has stopped its jobs already.
-    let _ = guard(|| Ok(NativeEngine::of_key(engine as u64)?.cancel(job as u64)));
+    let _ = guard(|| NativeEngine::of_key(engine as u64).map(|engine| engine.cancel(job as u64)));
 }
 
 /// Forgets a job.
@@ -48,7 +48,7 @@ pub extern "system" fn Java_app_shelfsight_internal_FastPath_end(
     engine: jlong,
     job: jlong,
 ) {
-    let _ = guard(|| Ok(NativeEngine::of_key(engine as u64)?.end(job as u64)));
+    let _ = guard(|| NativeEngine::of_key(engine as u64).map(|engine| engine.end(job as u64)));
 }
 
 /// Answers a query over direct buffers; those that are null count as empty.
