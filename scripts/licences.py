@@ -4,6 +4,7 @@
 import json
 import subprocess
 
+TARGET = "aarch64-linux-android"
 COMMAND = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET]
 TREE = ["cargo", "tree", "--locked", "-p", "shelfsight-ffi", "--target", TARGET]
 TREE += ["-e", "normal", "--prefix", "none", "--format", "{p}"]
