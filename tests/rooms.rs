@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Room → the rooms it may import. `engine`, `build` and `eval` may import everything.
+/// Room → the rooms it may import. `engine`, `measure`, `build` and `eval` may import everything.
 const RULES: &[(&str, &[&str])] = &[
     ("cancel", &[]),
     ("frame", &[]),

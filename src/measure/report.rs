@@ -123,8 +123,8 @@ pub struct Recall {
 /// What was searched.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PackFacts {
-    /// Two reports with this number searched the same products with the same models: the CRC-32 of the pack's
-    /// description of itself.
+    /// Two reports with this number searched packs of the same models, of as many products and rows and of the same
+    /// length: a CRC-32 over those.
     pub id: String,
     /// Products.
     pub products: u32,
