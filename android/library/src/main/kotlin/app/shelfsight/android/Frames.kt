@@ -6,6 +6,7 @@ import android.media.Image
 import app.shelfsight.Frame
 import app.shelfsight.Plane
 import java.nio.ByteBuffer
+import java.nio.ByteOrder
 
 /**
  * A frame over a camera's image in `YUV_420_888`, read where it lies. Closing the frame closes the image; a flow given to
@@ -27,10 +28,12 @@ public fun Frame.Companion.of(bitmap: Bitmap, rotation: Int = 0): Frame {
     val inPlace = bitmap.config == Bitmap.Config.ARGB_8888 || bitmap.config == Bitmap.Config.ALPHA_8
     if (inPlace && onAndroid) return ofBitmap(bitmap, rotation, null)
     val plain = if (bitmap.config == Bitmap.Config.ARGB_8888) bitmap else bitmap.copy(Bitmap.Config.ARGB_8888, false)
-    val pixels = ByteBuffer.allocateDirect(plain.rowBytes * plain.height)
-    plain.copyPixelsToBuffer(pixels)
-    pixels.rewind()
-    return rgb(plain.width, plain.height, Plane(pixels, plain.rowBytes, 4), rotation)
+    // As numbers, whose order of colours is the same everywhere; the order in memory is not.
+    val colours = IntArray(plain.width * plain.height)
+    plain.getPixels(colours, 0, plain.width, 0, 0, plain.width, plain.height)
+    val pixels = ByteBuffer.allocateDirect(colours.size * 4)
+    pixels.order(ByteOrder.LITTLE_ENDIAN).asIntBuffer().put(colours)
+    return bgr(plain.width, plain.height, Plane(pixels, plain.width * 4, 4), rotation)
 }
 
 /** Bitmaps can be locked by Android's own library alone, which unit tests on a JVM do not have. */
