@@ -33,7 +33,8 @@ class Ui(val context: Context) {
         minimumWidth = 0
         setTextColor(colour(R.color.ink))
         background = panel(18)
-        setPadding(dp(16), dp(8), dp(16), dp(8))
+        isSingleLine = true
+        setPadding(dp(8), dp(8), dp(8), dp(8))
         setOnClickListener { click() }
     }
 
