@@ -22,7 +22,10 @@ cp "$CARGO_TARGET_DIR/aarch64-linux-android/release-mobile/libshelfsight_ffi.so"
 so=$out/libshelfsight_ffi.so
 llvm-strip-22 --strip-all $so
 # Loadable parts must lie on 16 KB boundaries.
-llvm-readelf-22 -lW $so | awk '/LOAD/ && strtonum($NF) < 16384 { print "not aligned to 16 KB: " $0; bad = 1 } END { exit bad }'
+llvm-readelf-22 -lW $so | python3 -c '
+import sys
+parts = [line.split()[-1] for line in sys.stdin if line.strip().startswith("LOAD")]
+sys.exit(None if parts and all(int(part, 16) >= 16384 for part in parts) else f"parts aligned to {parts}, not 16 KB")'
 needed=$(llvm-readelf-22 -dW $so | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')
 [ "$needed" = "libc.so libdl.so libjnigraphics.so libm.so " ] || { echo "links against: $needed" >&2; exit 1; }
 python3 scripts/size-ledger.py $so

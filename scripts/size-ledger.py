@@ -59,6 +59,8 @@ def main() -> int:
         ledger["entries"].append({"date": args.date, "note": args.note, **now, "links": links})
         LEDGER.write_text(json.dumps(ledger, indent=2) + "\n")
         return 0
+    if now["bytes"] > ledger["target_bytes"]:
+        print(f"  above the target of {ledger['target_bytes']:,} B: see docs/android.md")
     if now["bytes"] > ledger["limit_bytes"]:
         print(f"above the limit of {ledger['limit_bytes']:,} B", file=sys.stderr)
         return 1
