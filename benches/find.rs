@@ -51,7 +51,7 @@ fn pack(folder: &Path) -> std::path::PathBuf {
     };
     let options = BuildOptions {
         images: folder.to_owned(),
-        index: IndexParams { kind: IndexKind::Flat, bytes: 64, seed: 0 },
+        index: IndexParams { seed: 0, ..IndexParams::default() },
         skip_bad: false,
         created: 0,
         generator: "bench".to_owned(),

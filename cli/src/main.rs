@@ -39,5 +39,6 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Scan(args) => commands::scan::run(args, cli.json),
         Command::Eval(args) => commands::eval::run(args, cli.json),
         Command::Bench(BenchCommand::Encode(args)) => commands::bench::encode(args, cli.json),
+        Command::Bench(BenchCommand::Search(args)) => commands::bench_search::run(args, cli.json),
     }
 }

@@ -6,11 +6,16 @@
 //!
 //! Floats from a file are read as little-endian bytes, which needs no alignment and no `unsafe`.
 
+#[macro_use]
+mod widest;
+
 pub mod f16;
 pub mod float;
 pub mod int8;
 pub mod reference;
+pub mod rows;
 mod scalar;
+pub mod scan;
 
 use std::sync::OnceLock;
 

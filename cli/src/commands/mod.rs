@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub mod bench;
+pub mod bench_search;
 pub mod demo;
 mod demo_report;
 pub mod eval;

@@ -130,8 +130,11 @@ pub fn index_params(kind: IndexArg, bytes: Option<u32>, vectors: usize) -> Index
         IndexArg::Flat => IndexKind::Flat,
         IndexArg::Auto | IndexArg::Pq => IndexKind::Pq,
         IndexArg::Rq => IndexKind::Rq,
+        IndexArg::Opq => IndexKind::Opq,
+        IndexArg::Trq => IndexKind::Trq,
     };
-    IndexParams { kind, bytes: bytes.map_or(DEFAULT_BYTES, |b| b as usize), seed: 0 }
+    let bytes = bytes.map_or(DEFAULT_BYTES, |b| b as usize);
+    IndexParams { kind, bytes, seed: 0, ..IndexParams::default() }
 }
 
 fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) -> Result<()> {
