@@ -8,7 +8,7 @@ use shelfsight::build::{BuildOptions, CatalogueRow, Models, build_pack};
 use shelfsight::encode::{EncoderFiles, read_encoder_files};
 use shelfsight::engine::{Engine, EngineOptions, Query};
 use shelfsight::frame::Frame;
-use shelfsight::index::{IndexKind, IndexParams};
+use shelfsight::index::IndexParams;
 use shelfsight::options::FindOptions;
 
 /// Products of the pack, all found by text; half of them have a picture.

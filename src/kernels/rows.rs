@@ -3,12 +3,15 @@
 //! Plain loops with one order of summation, compiled once more for wider vectors. Numbers of a file come as
 //! little-endian bytes.
 
-use super::{LANES, f16};
+use super::{LANES, f16, prefetch_after};
 
 /// Added to a magnitude below 2²², this leaves the nearest whole number (ties to even) in the low bits.
 const MAGIC: f32 = 12_582_912.0;
 /// Largest entry of a levelled table.
 const TOP: f32 = super::scan::TOP as f32;
+
+/// Bytes fetched ahead of tables that a query reads once from end to end.
+const AHEAD: usize = 4096;
 
 /// `[16]` floats as they lie in a file.
 type Packed = [[u8; 4]; LANES];
@@ -33,6 +36,7 @@ fn l2_packed_body(x: &[f32], centroids: &[u8], out: &mut [f32]) {
     for (block, out) in blocks.zip(out.as_chunks_mut::<LANES>().0) {
         let mut sums = [0.0; LANES];
         for (x, row) in x.iter().zip(block) {
+            prefetch_after(row, AHEAD);
             for i in 0..LANES {
                 let d = x - f32::from_le_bytes(row[i]);
                 sums[i] += d * d;
@@ -58,6 +62,7 @@ fn dots_packed_body(x: &[f32], centroids: &[u8], out: &mut [f32]) {
     for (block, out) in blocks.zip(out.as_chunks_mut::<LANES>().0) {
         let mut sums = [0.0; LANES];
         for (x, row) in x.iter().zip(block) {
+            prefetch_after(row, AHEAD);
             for i in 0..LANES {
                 sums[i] += x * f32::from_le_bytes(row[i]);
             }
@@ -82,7 +87,15 @@ fn rotate_body(x: &[f32], matrix: &[u8], scales: &[u8], out: &mut [f32]) {
     let scales = scales.as_chunks::<4>().0;
     for ((block, scales), out) in blocks.zip(scales.chunks(LANES)).zip(out.chunks_mut(LANES)) {
         let mut sums = [0.0f32; LANES];
-        for (x, row) in x.iter().zip(block) {
+        for (x, rows) in x.as_chunks::<4>().0.iter().zip(block.as_chunks::<4>().0) {
+            prefetch_after(rows, AHEAD);
+            for (x, row) in x.iter().zip(rows) {
+                for i in 0..LANES {
+                    sums[i] += x * f32::from(row[i] as i8);
+                }
+            }
+        }
+        for (x, row) in x.as_chunks::<4>().1.iter().zip(block.as_chunks::<4>().1) {
             for i in 0..LANES {
                 sums[i] += x * f32::from(row[i] as i8);
             }
@@ -229,6 +242,13 @@ fn widest_table_body(tables: &[[f32; 16]]) -> f32 {
     tables.iter().fold(0.0f32, |most, table| most.max(fold(*table, f32::max) - fold(*table, f32::min)))
 }
 
+/// The nearest whole number from 0 to 127. `min` and `max` pass over NaN, which `clamp` would not.
+#[inline(always)]
+#[expect(clippy::manual_clamp, reason = "NaN")]
+fn level(value: f32) -> u8 {
+    (value.max(0.0).min(TOP) + MAGIC).to_bits() as u8
+}
+
 widest! {
     /// Tables as bytes for [`scan`](super::scan): `min(round((entry − least of its table) · inverse_step), 127)`.
     /// Returns the sum of the least entries.
@@ -244,12 +264,36 @@ fn level_tables_body(tables: &[[f32; 16]], inverse_step: f32, out: &mut [u8]) ->
         let least = fold(*table, f32::min);
         base += least;
         for i in 0..LANES {
-            // min and max pass over NaN.
-            let level = ((table[i] - least) * inverse_step).max(0.0).min(TOP);
-            out[i] = (level + MAGIC).to_bits() as u8;
+            out[i] = level((table[i] - least) * inverse_step);
         }
     }
     base
+}
+
+widest! {
+    /// [`l2_tables`] as bytes for [`scan`](super::scan), 16 a part: `min(round(distance · inverse_step), 127)`.
+    ///
+    /// Whatever the floats are, entries stay within 0 to 127.
+    pub fn l2_levels = l2_levels_body(x: &[f32], centroids: &[u8], parts: usize, inverse_step: f32, out: &mut [u8])
+}
+
+#[inline(always)]
+fn l2_levels_body(x: &[f32], centroids: &[u8], parts: usize, inverse_step: f32, out: &mut [u8]) {
+    let rows = packed(centroids);
+    for (j, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(parts) {
+        let (from, len) = part(x.len(), parts, j);
+        let (Some(x), Some(rows)) = (x.get(from..from + len), rows.get(from..from + len)) else { return };
+        let mut sums = [0.0; LANES];
+        for (x, row) in x.iter().zip(rows) {
+            for i in 0..LANES {
+                let d = x - f32::from_le_bytes(row[i]);
+                sums[i] += d * d;
+            }
+        }
+        for i in 0..LANES {
+            out[i] = level(sums[i] * inverse_step);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -337,6 +381,15 @@ mod tests {
                 }
                 prop_assert_eq!(seen, d);
             }
+            let inverse = 100.0;
+            l2_tables(&x, &le(&centroids), &mut tables);
+            let (mut levels, mut narrow) = (vec![9; m * 16], vec![9; m * 16]);
+            l2_levels(&x, &le(&centroids), m, inverse, &mut levels);
+            l2_levels_body(&x, &le(&centroids), m, inverse, &mut narrow);
+            prop_assert_eq!(&levels, &narrow);
+            for (entry, level) in tables.iter().flatten().zip(&levels) {
+                prop_assert!(((entry * inverse).min(TOP) - f32::from(*level)).abs() <= 0.51);
+            }
             let step = widest_table(&tables) / TOP;
             let mut levels = vec![0; m * 16];
             let base = level_tables(&tables, 1.0 / step, &mut levels);
@@ -358,6 +411,8 @@ mod tests {
             let mut out = [0; 16];
             for step in [1.0, f32::INFINITY, f32::NAN] {
                 level_tables(&[table], step, &mut out);
+                assert!(out.iter().all(|&l| l <= 127), "{bad} {out:?}");
+                l2_levels(&[bad], &[0; 64], 1, step, &mut out);
                 assert!(out.iter().all(|&l| l <= 127), "{bad} {out:?}");
             }
         }

@@ -18,6 +18,7 @@ pub use build::build;
 pub use search::{Keep, Probe};
 
 use super::OpenIndexError;
+use crate::kernels;
 use crate::kernels::scan::{ENTRIES, GROUP, ROWS};
 use crate::quant::Trq;
 use ids::Ids;
@@ -198,20 +199,32 @@ impl<'a> Lists<'a> {
         let len = block_len(self.trq.parts());
         let (block, v) = (at / ROWS, at % ROWS);
         let block = blocks.get(block * len..(block + 1) * len).unwrap_or_default();
-        let shift = if v < ENTRIES { 0 } else { 4 };
-        let highs = block.chunks_exact(ENTRIES).map(|table| table[v % ENTRIES] >> shift & 15);
+        let (lane, shift) = (v % ENTRIES, if v < ENTRIES { 0 } else { 4 });
+        let highs = block.as_chunks::<ENTRIES>().0;
+        let parts = self.trq.parts();
         code.clear();
         if self.trq.levels() == crate::quant::Levels::One {
-            code.extend(highs.take(self.trq.parts()));
+            code.extend(highs.iter().map(|table| table[lane] >> shift & 15).take(parts));
             return;
         }
-        let lows = tail.iter().flat_map(|b| [b & 15, b >> 4]);
-        code.extend(highs.zip(lows).take(self.trq.parts()).map(|(high, low)| high << 4 | low));
+        // Two parts a byte of the tail; a last odd part leaves one too many, which is cut off.
+        code.extend(highs.as_chunks::<2>().0.iter().zip(tail).take(parts.div_ceil(2)).flat_map(
+            |(pair, low)| {
+                let high = [pair[0][lane] >> shift & 15, pair[1][lane] >> shift & 15];
+                [high[0] << 4 | low & 15, high[1] << 4 | low >> 4]
+            },
+        ));
+        code.truncate(parts);
     }
 
     /// Packed level-3 codes of a row.
     fn steps(&self, place: u32) -> &'a [u8] {
         self.tail(place).get(self.trq.parts().div_ceil(2)..).unwrap_or_default()
+    }
+
+    /// Brings near what is read first of a list.
+    fn prefetch(&self, list: u32) {
+        kernels::prefetch(self.blocks_of(list), 4096);
     }
 
     /// List and place within it of every row, `[rows]`: what [`reconstruct`](Self::reconstruct) needs to find a row. 8 bytes a row.

@@ -3,9 +3,9 @@
 use super::super::{Bitmap, Hit};
 use super::added::{Added, More};
 use super::{Lists, Metric, block_len};
-use crate::kernels::Isa;
 use crate::kernels::rows;
 use crate::kernels::scan::{ENTRIES, GROUP, ROWS, Scan, TOP};
+use crate::kernels::{self, Isa};
 use crate::quant::Levels;
 
 /// Blocks scanned between two looks at what was found.
@@ -126,6 +126,9 @@ impl Lists<'_> {
             if visited >= probe.lists.max(1) && search.candidates.found.len() >= search.candidates.wanted {
                 break;
             }
+            if let Some(&next) = order.get(visited + 1) {
+                self.prefetch(next);
+            }
             search.scan(list, keep);
         }
         search.finish(k, probe.rescore.max(k))
@@ -188,14 +191,19 @@ impl<'s, 'a> Search<'s, 'a> {
         if self.lists.metric == Metric::Ip {
             cost.iter_mut().for_each(|c| *c = -*c);
         }
-        let mut order: Vec<u32> = (0..trq.lists() as u32).filter(|&l| !self.is_empty(l)).collect();
-        let by = |a: &u32, b: &u32| cost[*a as usize].total_cmp(&cost[*b as usize]).then(a.cmp(b));
+        // As one number each: bits of floats turned so that they order as the floats do, then the list.
+        let key = |list: u32| {
+            let bits = cost[list as usize].to_bits();
+            let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
+            u64::from(ordered) << 32 | u64::from(list)
+        };
+        let mut order: Vec<u64> = (0..trq.lists() as u32).filter(|&l| !self.is_empty(l)).map(key).collect();
         if most < order.len() {
-            order.select_nth_unstable_by(most - 1, by);
+            order.select_nth_unstable(most - 1);
             order.truncate(most);
         }
-        order.sort_unstable_by(by);
-        order
+        order.sort_unstable();
+        order.into_iter().map(|key| key as u32).collect()
     }
 
     fn is_empty(&self, list: u32) -> bool {
@@ -294,15 +302,17 @@ impl<'s, 'a> Search<'s, 'a> {
             target.copy_from_slice(turned_query);
             trq.dot_tables(target, &mut self.tables);
             base = -trq.centroid_dot(turned_query, list);
+            let step = *self.step.get_or_insert_with(|| step(rows::widest_table(&self.tables)));
+            base += rows::level_tables(&self.tables, 1.0 / step, &mut self.levels);
         } else {
             trq.residual(turned_query, list, target);
-            trq.l2_tables(target, &mut self.tables);
+            let step = *self.step.get_or_insert_with(|| {
+                trq.l2_tables(target, &mut self.tables);
+                step(self.tables.iter().flatten().fold(0.0f32, |most, &d| most.max(d)))
+            });
+            trq.l2_levels(target, 1.0 / step, &mut self.levels);
         }
-        let step = *self.step.get_or_insert_with(|| {
-            let step = rows::widest_table(&self.tables) / f32::from(TOP);
-            if step > 0.0 && step.is_finite() { step } else { 1.0 }
-        });
-        base += rows::level_tables(&self.tables, 1.0 / step, &mut self.levels);
+        let step = self.step.unwrap_or(1.0);
         self.probed.push(Probed { list, turned });
         // NaN becomes 0.
         (base / step).clamp(-FAR, FAR) as i32
@@ -314,6 +324,13 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut found = std::mem::take(&mut self.candidates.found);
         // In the order of memory.
         found.sort_unstable_by_key(|c| (c.probe, c.at));
+        // Their tails lie anywhere: all at once takes hardly longer than one.
+        for c in &found {
+            if let Some(probed) = self.probed.get(c.probe as usize) {
+                let tail = self.lists.tail(self.lists.span(probed.list).0 + c.at);
+                kernels::prefetch(tail, tail.len());
+            }
+        }
         let trq = &self.lists.trq;
         let d = self.query.len();
         let (mut code, mut gathered) = (Vec::new(), vec![0; 2 * d]);
@@ -406,6 +423,12 @@ impl<'s, 'a> Search<'s, 'a> {
             trq.l2(target, gathered)
         }
     }
+}
+
+/// The step of entries up to `most`.
+fn step(most: f32) -> f32 {
+    let step = most / f32::from(TOP);
+    if step > 0.0 && step.is_finite() { step } else { 1.0 }
 }
 
 /// Which rows of a block a list of `n` fills.

@@ -7,6 +7,9 @@ use crate::kernels::Isa;
 
 pub(super) const SCAN: Scan = Scan { isa: Isa::Avx2, blocks };
 
+/// Bytes fetched ahead: codes come from far, and the processor's own prefetching stops at every page.
+const AHEAD: usize = 4096;
+
 pub(super) fn available() -> bool {
     std::is_x86_feature_detected!("avx2")
 }
@@ -61,6 +64,7 @@ unsafe fn blocks_avx2(tables: &[u8], codes: &[u8], bound: u16, sums: &mut [[u16;
             let codes = codes.as_ptr().add(b * tables.len());
             let half = |at: usize| {
                 let code = _mm256_loadu_si256(codes.add(at).cast());
+                _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(at + AHEAD).cast());
                 let table = _mm256_loadu_si256(tables.as_ptr().add(at).cast());
                 let low = _mm256_shuffle_epi8(table, _mm256_and_si256(code, nibble));
                 let high = _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16::<4>(code), nibble));

@@ -7,6 +7,9 @@ use crate::kernels::Isa;
 
 pub(super) const SCAN: Scan = Scan { isa: Isa::Avx512, blocks };
 
+/// Bytes fetched ahead: codes come from far, and the processor's own prefetching stops at every page.
+const AHEAD: usize = 4096;
+
 pub(super) fn available() -> bool {
     std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512bw")
 }
@@ -62,6 +65,7 @@ unsafe fn blocks_avx512(tables: &[u8], codes: &[u8], bound: u16, sums: &mut [[u1
             let codes = codes.as_ptr().add(b * tables.len());
             let group = |g: usize| {
                 let code = _mm512_loadu_si512(codes.add(g * GROUP_LEN).cast());
+                _mm_prefetch::<_MM_HINT_T0>(codes.wrapping_add(g * GROUP_LEN + AHEAD).cast());
                 let table = _mm512_loadu_si512(tables.as_ptr().add(g * GROUP_LEN).cast());
                 let low = _mm512_shuffle_epi8(table, _mm512_and_si512(code, nibble));
                 let high = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16::<4>(code), nibble));

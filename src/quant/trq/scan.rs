@@ -57,6 +57,11 @@ impl Trq<'_> {
         rows::l2_tables(residual, self.table(Table::Parents), &mut out[..self.m]);
     }
 
+    /// [`l2_tables`](Self::l2_tables) in steps, as the bytes of a scan, 16 a part.
+    pub fn l2_levels(&self, residual: &[f32], inverse_step: f32, out: &mut [u8]) {
+        rows::l2_levels(residual, self.table(Table::Parents), self.m, inverse_step, out);
+    }
+
     /// Inner products of the parts of a turned query with level 1, signs turned, `[m]` tables.
     pub fn dot_tables(&self, turned: &[f32], out: &mut [[f32; LANES]]) {
         rows::dot_tables(turned, self.table(Table::Parents), &mut out[..self.m]);
@@ -79,6 +84,27 @@ impl Trq<'_> {
             let members = members.as_chunks::<8>().0.as_chunks::<256>().0;
             for ((out, table), code) in buffer.as_chunks_mut::<8>().0.iter_mut().zip(members).zip(code) {
                 *out = table[usize::from(*code)];
+            }
+            return;
+        }
+        if self.levels >= Levels::Two && short < 4 {
+            // Up to 4 components: 8 bytes are copied, the next part covers what was too much.
+            let (mut from, mut out) = (0, 0);
+            for (j, &code) in code.iter().enumerate().take(self.m) {
+                let len = 2 * (short + usize::from(j < longer));
+                let at = from + usize::from(code) * len;
+                match (members.get(at..at + 8), buffer.get_mut(out..out + 8)) {
+                    (Some(member), Some(place)) => place.copy_from_slice(member),
+                    // The last parts: what they have and no more.
+                    _ => {
+                        let (member, place) = (members.get(at..at + len), buffer.get_mut(out..out + len));
+                        if let Some((place, member)) = place.zip(member) {
+                            place.copy_from_slice(member);
+                        }
+                    }
+                }
+                from += 256 * len;
+                out += len;
             }
             return;
         }

@@ -97,7 +97,7 @@ fn a_rotation_a_cell_and_more_levels_err_less() {
     assert!(own < 0.9 * one.min(plain), "{own} {one} {plain}");
     let first = error(params(16, 16, 2, Levels::One));
     let third = error(params(16, 16, 2, Levels::Three));
-    assert!(own < 0.5 * first && third < 0.1 * own, "{first} {own} {third}");
+    assert!(own < 0.5 * first && third < 0.2 * own, "{first} {own} {third}");
 }
 
 proptest! {
