@@ -52,6 +52,7 @@ fn pack(folder: &Path) -> std::path::PathBuf {
     let options = BuildOptions {
         images: folder.to_owned(),
         index: IndexParams { seed: 0, ..IndexParams::default() },
+        auto: None,
         skip_bad: false,
         created: 0,
         generator: "bench".to_owned(),

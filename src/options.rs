@@ -17,11 +17,26 @@ pub struct FindOptions {
     pub region: Option<Rect>,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// How far to search a large catalogue.
+    pub depth: Depth,
+}
+
+/// How far to search an index of inverted lists, by what was measured when the pack was built. Other indexes are always
+/// searched whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Depth {
+    /// As far as it still finds noticeably more.
+    #[default]
+    Auto,
+    /// Until this share of the ten nearest was found, 0 to 1.
+    Recall(f64),
+    /// As long as a query took this many microseconds on the machine that built the pack.
+    Microseconds(f64),
 }
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { top: 10, filters: Vec::new(), region: None, barcode: true }
+        Self { top: 10, filters: Vec::new(), region: None, barcode: true, depth: Depth::Auto }
     }
 }
 

@@ -93,6 +93,7 @@ impl Shop {
         let options = BuildOptions {
             images: self.dir.path().to_owned(),
             index: IndexParams { kind, bytes: 8, ..IndexParams::default() },
+            auto: None,
             skip_bad: false,
             created: 0,
             generator: "test".to_owned(),

@@ -192,7 +192,7 @@ impl BuildArgs {
 /// Kinds of index.
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum IndexArg {
-    /// Exact up to 50,000 vectors, compressed above.
+    /// Exact while that is small; above, the kind that finds most on a sample of the catalogue.
     Auto,
     /// Exact.
     Flat,

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use self::models::Slot;
-use self::rows::ProductIndex;
+use self::rows::{Places, ProductIndex};
 use crate::detect::Detector;
 use crate::encode::{ImageEncoder, TextEncoder};
 use crate::frame::Frame;
@@ -136,6 +136,8 @@ pub struct Engine {
     image: Slot<ImageEncoder>,
     text: Slot<TextEncoder>,
     detector: Slot<Detector>,
+    /// Of the index of pictures and of that of texts.
+    places: [Places; 2],
 }
 
 impl Engine {
@@ -156,6 +158,7 @@ impl Engine {
             image: Slot::new(options.image_encoder),
             text: Slot::new(options.text_encoder),
             detector: Slot::new(None),
+            places: Default::default(),
         };
         for (kind, sections) in
             [(EncoderKind::Image, IndexSections::Image), (EncoderKind::Text, IndexSections::Text)]
@@ -173,7 +176,12 @@ impl Engine {
     }
 
     fn product_index(&self, sections: IndexSections) -> Result<Option<ProductIndex<'_>>, OpenEngineError> {
-        ProductIndex::open(&self.pack, sections)
+        let [images, texts] = &self.places;
+        let places = match sections {
+            IndexSections::Image => images,
+            IndexSections::Text => texts,
+        };
+        ProductIndex::open(&self.pack, sections, places)
     }
 
     /// Barcodes of a picture of about so many products, or of a part of it, each with its place in the picture.

@@ -40,9 +40,6 @@ pub enum VectorsError {
         /// Those of `base.npy`.
         expected: usize,
     },
-    /// A query was refused.
-    #[error(transparent)]
-    Search(#[from] SearchError),
 }
 
 impl VectorSet {
@@ -142,16 +139,28 @@ pub fn depths(lists: usize) -> Vec<Probe> {
     out
 }
 
+/// The points that no other beats in both time and recall, the fastest first.
+pub fn frontier(mut points: Vec<Point>) -> Vec<Point> {
+    points.sort_by(|a, b| a.ms_median.total_cmp(&b.ms_median).then(b.recall10.total_cmp(&a.recall10)));
+    let mut best = f64::NEG_INFINITY;
+    points.retain(|p| {
+        let better = p.recall10 > best;
+        best = best.max(p.recall10);
+        better
+    });
+    points
+}
+
 /// Searches one query at a time on this thread and compares with `exact`, a list a query.
 ///
 /// # Errors
-/// [`VectorsError`] if a query is refused.
+/// [`SearchError`] if a query is refused.
 pub fn measure<'a>(
     view: &IndexView<'_>,
     queries: impl Iterator<Item = &'a [f32]>,
     exact: &[Vec<u32>],
     probe: Probe,
-) -> Result<Point, VectorsError> {
+) -> Result<Point, SearchError> {
     let (mut times, mut found, mut first) = (Vec::with_capacity(exact.len()), 0, 0);
     let mut wanted = 0;
     for (query, exact) in queries.zip(exact) {

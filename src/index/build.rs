@@ -190,7 +190,7 @@ fn by_other_metric(
     Ok(built)
 }
 
-fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
+pub(super) fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
     let mut out = Vec::with_capacity(vectors.len());
     for (row, x) in vectors.chunks_exact(dim).enumerate() {
         let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();

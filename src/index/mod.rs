@@ -16,6 +16,7 @@
 //! of what is left, so both are fitted on the catalogue when the index is built. One byte a row holds the factor.
 //! Estimates may pass 1 by a little.
 
+mod auto;
 mod bitmap;
 mod build;
 pub mod lists;
@@ -25,6 +26,7 @@ mod topk;
 mod trq;
 mod view;
 
+pub use auto::{Choice, choose};
 pub use bitmap::Bitmap;
 pub use build::{BuildIndexError, BuiltIndex, IndexParams, build, build_from};
 pub use lists::{AddError, Keep, Lists, Live, Metric, Probe};

@@ -53,7 +53,7 @@ fn index_meta(built: &shelfsight::index::BuiltIndex) -> Option<IndexMeta> {
         bytes_per_vector: built.bytes_per_vector as u32,
         params: built.params.clone(),
         note: built.note.clone(),
-        measured: Some(Measured { sample: 10, recall_at_10: 0.95 }),
+        measured: Some(Measured { sample: 10, recall_at_10: 0.95, ..Measured::default() }),
     })
 }
 
