@@ -221,7 +221,7 @@ pub struct FindArgs {
     /// Products to return.
     #[arg(long, default_value_t = 10)]
     pub top: usize,
-    /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l'; may be repeated.
+    /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l', or none of them, as 'brand!=A|B'; may be repeated.
     #[arg(long)]
     pub filter: Vec<Filter>,
 }

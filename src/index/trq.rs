@@ -43,8 +43,12 @@ impl Size {
         if three.bytes <= budget {
             return Ok(if whole.bytes <= budget { whole } else { three });
         }
-        let best = (1..=dim.min(512)).rev().map(halves).find(|size| size.bytes <= budget);
-        best.ok_or_else(|| {
+        let fits = |m: &usize| halves(*m).bytes <= budget;
+        let most = (1..=dim.min(512)).rev().find(fits);
+        // Parts of one size are gathered faster; a few parts more are worth less than that.
+        let even =
+            most.and_then(|most| (most * 11 / 12..=most).rev().find(|&m| m > 0 && dim.is_multiple_of(m)));
+        even.or(most).map(halves).ok_or_else(|| {
             let least = halves(1).bytes.ceil();
             format!(
                 "{bytes} bytes a row hold no inverted lists of {rows} rows of {dim}; the least is {least}"
@@ -105,4 +109,41 @@ pub(super) fn build(
         params,
         note: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_stay_within_their_bytes() {
+        for (bytes, m, levels) in
+            [(16, 12, Levels::Two), (40, 36, Levels::Two), (72, 64, Levels::Two), (160, 64, Levels::Three)]
+        {
+            let size = Size::fit(1_100_000, 128, bytes).unwrap();
+            assert_eq!((size.m, size.levels), (m, levels), "{size:?}");
+            assert!(size.bytes <= bytes as f64);
+        }
+        assert!(Size::fit(4000, 128, 72).unwrap_err().contains("too few"));
+        assert!(Size::fit(100_000, 256, 2).unwrap_err().contains("the least is"));
+    }
+
+    #[test]
+    fn what_is_built_is_as_large_as_counted() {
+        let mut state = 1u64;
+        let rows: Vec<f32> = (0..5000 * 24)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+            })
+            .collect();
+        for bytes in [20, 40] {
+            let params = IndexParams { kind: IndexKind::Trq, bytes, ..IndexParams::default() };
+            let size = Size::fit(5000, 24, bytes).unwrap();
+            let built = super::super::build(&params, &rows, 24, &mut |_| ()).unwrap();
+            let real = (built.quantizer.len() + built.codes.len()) as f64 / 5000.0;
+            assert!((real - size.bytes).abs() < 1.0 && real <= bytes as f64 + 0.5, "{real} {size:?}");
+            assert_eq!(built.kind, IndexKind::Trq);
+        }
+    }
 }

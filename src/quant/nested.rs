@@ -50,10 +50,11 @@ fn dealt(cost: &[f64]) -> Vec<usize> {
         // The loss of a centroid: how much farther its second choice is.
         let mut best: Option<(f64, usize, usize)> = None;
         for c in (0..MEMBERS).filter(|&c| family[c] == usize::MAX) {
-            let (mut first, mut second) = ((f64::INFINITY, 0), f64::INFINITY);
+            // Whatever the distances are, it is a family with room.
+            let (mut first, mut second) = ((f64::INFINITY, usize::MAX), f64::INFINITY);
             for f in (0..FAMILIES).filter(|&f| room[f] > 0) {
                 let distance = cost[c * FAMILIES + f];
-                if distance < first.0 {
+                if distance < first.0 || first.1 == usize::MAX {
                     second = first.0;
                     first = (distance, f);
                 } else {

@@ -11,6 +11,8 @@ mod ids;
 mod search;
 
 #[cfg(test)]
+mod live_tests;
+#[cfg(test)]
 mod tests;
 
 pub use added::{AddError, Live};

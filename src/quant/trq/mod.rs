@@ -230,15 +230,18 @@ impl<'a> Trq<'a> {
 
     /// The vector that a code of a list stands for, `[d]`. `code` is as [`TrqEncoder::encode`] made it.
     pub fn decode(&self, list: u32, code: &[u8]) -> Vec<f32> {
-        let mut y = self.decode_turned(code);
-        for (y, c) in y.iter_mut().zip(f16::from_bytes(self.turned_centroid(list))) {
-            *y += c;
-        }
+        let y = self.decode_turned(code);
         let mut x = match self.cell(list) {
             Some(cell) => rotation::invert(self.rotation(cell), &y),
             None => y,
         };
-        x.iter_mut().for_each(|x| *x *= self.unit);
+        // The centroid as it was before it was turned: rotations of bytes would not bring it back exactly.
+        let coarse = self.table(Table::Coarse).as_chunks::<4>().0;
+        let (block, lane) = (list as usize / LANES, list as usize % LANES);
+        for (i, x) in x.iter_mut().enumerate() {
+            let centroid = coarse.get((block * self.dim + i) * LANES + lane);
+            *x = (*x + centroid.map_or(0.0, |c| f32::from_le_bytes(*c))) * self.unit;
+        }
         x
     }
 

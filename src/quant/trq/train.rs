@@ -192,7 +192,7 @@ fn header(dim: usize, params: &TrqParams, lists: usize, cells: usize, unit: f32)
 fn root_mean_square(values: &[f32]) -> f32 {
     let sum: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
     let unit = (sum / values.len().max(1) as f64).sqrt() as f32;
-    if (1e-30..1e30).contains(&unit) { unit } else { 1.0 }
+    if unit > 0.0 && unit.is_finite() { unit.clamp(1e-30, 9e29) } else { 1.0 }
 }
 
 fn identity(d: usize) -> Vec<f64> {
