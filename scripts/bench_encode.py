@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Times the shipped models: plans and tract (`shelfsight bench encode`) and ONNX Runtime, in turns.
 
-    scripts/bench_encode.py [--rounds N] [--seconds S] [--tokens N ...]
+    scripts/bench_encode.py [--rounds N] [--seconds S] [--tokens N ...] [--threads N]
 
 SHELFSIGHT_BIN names a command that is built already. Installs onnxruntime into target/bench if it is not
-there. One thread each. Prints a Markdown table: medians over the rounds, and the ratio to ONNX Runtime
+there. Prints a Markdown table: medians over the rounds, and the ratio to ONNX Runtime
 round by round (median, lowest, highest), since only runs in the same minute can be compared.
 """
 
@@ -59,12 +59,12 @@ def resident_mb() -> float:
     return float("nan")
 
 
-def session(model: str):
-    """ONNX Runtime on one thread; milliseconds to open, resident megabytes it added."""
+def session(model: str, threads: int):
+    """ONNX Runtime; milliseconds to open, resident megabytes it added."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     before, start = resident_mb(), time.perf_counter()
     path = ROOT / f"models/weights/{model}.onnx"
     made = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -102,9 +102,12 @@ def theirs(made, tokens: int, seconds: float) -> float:
     return statistics.median(times)
 
 
-def ours(command: str, model: str, tokens: int, seconds: int) -> dict[str, dict]:
+def ours(command: str, model: str, tokens: int, seconds: int, threads: int) -> dict[str, dict]:
     """What `shelfsight bench encode` says, by engine."""
     call = [command, "bench", "encode", "--model", model, "--tokens", str(tokens)]
+    call += ["--threads", str(threads)]
+    if threads == 1:
+        call += ["--models", str(ROOT / "models/weights")]
     out = subprocess.check_output([*call, "--seconds", str(seconds), "--json"], text=True)
     return {row["engine"]: row for row in map(json.loads, out.splitlines())}
 
@@ -114,23 +117,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=2, help="a round and engine")
     parser.add_argument("--tokens", type=int, nargs="*", default=[8, 32, 128])
+    parser.add_argument("--threads", type=int, default=1, help="tract has no threads and is left out above 1")
     options = parser.parse_args()
     with_onnxruntime()
     import onnxruntime as ort
 
     command = binary()
-    print(f"{platform.platform()}, ONNX Runtime {ort.__version__}, one thread, {options.rounds} rounds\n")
+    print(f"{platform.platform()}, ONNX Runtime {ort.__version__}, threads: {options.threads}, {options.rounds} rounds\n")
     print("| model | engine | median ms | of ONNX Runtime's, paired | open ms | RSS added MB |")
     print("|---|---|---:|---|---:|---:|")
     cases = [("image", 0), ("detector", 0), *(("text", n) for n in options.tokens)]
     for model, tokens in cases:
-        made, opened, memory = session(model)
+        made, opened, memory = session(model, options.threads)
         rounds: dict[str, list[float]] = {}
         rows: dict[str, dict] = {}
         base = []
         for _ in range(options.rounds):
             base.append(theirs(made, tokens or 8, options.seconds))
-            for engine, row in ours(command, model, tokens or 32, options.seconds).items():
+            for engine, row in ours(
+                command, model, tokens or 32, options.seconds, options.threads
+            ).items():
                 rounds.setdefault(engine, []).append(row["ms_median"])
                 rows[engine] = row
         name = f"{model}, {tokens} tokens" if tokens else model

@@ -4,6 +4,7 @@
 //! `catalogue → embed → train quantizer → encode codes → write → reopen and check`. Each stage is a module
 //! and can be called alone; [`engine`] is the only place that knows them all.
 
+pub mod cancel;
 pub mod embedding;
 pub mod frame;
 pub mod geometry;
@@ -25,6 +26,7 @@ pub mod build;
 #[cfg(feature = "build")]
 pub mod eval;
 
+pub use cancel::Cancel;
 pub use embedding::Embedding;
 pub use frame::{Frame, Rotation};
 pub use geometry::Rect;

@@ -1,5 +1,6 @@
 //! What a caller may set for a query; the defaults are the good choice.
 
+use crate::cancel::Cancel;
 use crate::geometry::Rect;
 use crate::pack::RecordView;
 
@@ -19,6 +20,8 @@ pub struct FindOptions {
     pub barcode: bool,
     /// How far to search a large catalogue.
     pub depth: Depth,
+    /// Ends the query early once raised.
+    pub cancel: Option<Cancel>,
 }
 
 /// How far to search an index of inverted lists, by what was measured when the pack was built. Other indexes are always
@@ -36,7 +39,7 @@ pub enum Depth {
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { top: 10, filters: Vec::new(), region: None, barcode: true, depth: Depth::Auto }
+        Self { top: 10, filters: Vec::new(), region: None, barcode: true, depth: Depth::Auto, cancel: None }
     }
 }
 
@@ -51,11 +54,13 @@ pub struct ScanOptions {
     pub max_boxes: usize,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// Ends the scan early once raised.
+    pub cancel: Option<Cancel>,
 }
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true }
+        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true, cancel: None }
     }
 }
 

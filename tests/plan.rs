@@ -5,11 +5,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use shelfsight::Cancel;
 use shelfsight::kernels::Isa;
 use shelfsight::runtime::compile::{CompileError, compile};
 use shelfsight::runtime::plan::{Limits, OpenPlanError, Plan, identity, verify};
 use shelfsight::runtime::{
-    Kind, LoadModelError, LoadOptions, Model, ModelBytes, RunError, Tensor, load, load_onnx,
+    Kind, LoadModelError, LoadOptions, Model, ModelBytes, Pool, RunError, Tensor, load, load_onnx,
 };
 
 const MODELS: [&str; 3] = ["image", "text", "detector"];
@@ -133,6 +134,45 @@ fn one_plan_serves_several_threads() {
             });
         }
     });
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for name in MODELS {
+        let bytes = plan(name);
+        let alone = open(&bytes).unwrap();
+        for threads in [2, 3, 7] {
+            let mut many = open(&bytes).unwrap();
+            many.share(&Arc::new(Pool::new(threads)));
+            for tokens in [1, 9, 70] {
+                let want = alone.run(inputs(&alone, 1, tokens)).unwrap();
+                let got = many.run(inputs(&many, 1, tokens)).unwrap();
+                assert!(got == want, "{name} on {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_raised_flag_ends_a_run() {
+    let plan = open(&plan("image")).unwrap();
+    let cancel = Cancel::new();
+    assert!(plan.run_until(inputs(&plan, 1, 9), Some(&cancel)).is_ok());
+    // Raised while a run of many items is under way: it must end long before its last item.
+    let many = inputs(&plan, 400, 9);
+    let raise = cancel.clone();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            receiver.recv().unwrap();
+            raise.cancel();
+        });
+        sender.send(()).unwrap();
+        assert_eq!(plan.run_until(many, Some(&cancel)).unwrap_err(), RunError::Cancelled);
+    });
+    assert_eq!(plan.run_until(inputs(&plan, 1, 9), Some(&cancel)).unwrap_err(), RunError::Cancelled);
+    // The plan goes on serving others.
+    assert!(plan.run(inputs(&plan, 1, 9)).is_ok());
 }
 
 #[test]

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 
 /// Room → the rooms it may import. `engine`, `build` and `eval` may import everything.
 const RULES: &[(&str, &[&str])] = &[
+    ("cancel", &[]),
     ("frame", &[]),
     ("geometry", &[]),
     ("embedding", &[]),
     ("kernels", &[]),
     ("preprocess", &["frame", "geometry"]),
-    ("runtime", &["kernels"]),
-    ("detect", &["preprocess", "runtime", "geometry", "embedding", "frame"]),
-    ("encode", &["preprocess", "runtime", "geometry", "embedding", "frame"]),
+    ("runtime", &["kernels", "cancel"]),
+    ("detect", &["preprocess", "runtime", "geometry", "embedding", "frame", "cancel"]),
+    ("encode", &["preprocess", "runtime", "geometry", "embedding", "frame", "cancel"]),
     ("pack", &[]),
     ("quant", &["kernels"]),
     ("index", &["quant", "kernels", "pack", "embedding"]),
-    ("fuse", &["frame", "geometry", "preprocess", "encode"]),
-    ("options", &["geometry", "pack"]),
+    ("fuse", &["frame", "geometry", "preprocess", "encode", "cancel"]),
+    ("options", &["geometry", "pack", "cancel"]),
 ];
 
 /// Files that may hold `unsafe`.

@@ -53,7 +53,8 @@ pub enum Command {
 /// `shelfsight bench …`
 #[derive(Subcommand)]
 pub enum BenchCommand {
-    /// The models: compiled on every instruction set of this CPU, and as ONNX through tract, in turns.
+    /// The shipped models on every instruction set of this CPU, in turns; with `--models`, ONNX through tract beside
+    /// them.
     Encode(BenchEncodeArgs),
     /// The index: recall against time, one line for each depth of search at each number of bytes.
     Search(BenchSearchArgs),
@@ -102,6 +103,13 @@ pub struct BenchEncodeArgs {
     /// Tokens of the text.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(2..=128))]
     pub tokens: u32,
+    /// Threads that run a model.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub threads: u32,
+    /// Folder with the ONNX files of the shipped models, to run them through tract too.
+    #[cfg(feature = "onnx")]
+    #[arg(long)]
+    pub models: Option<PathBuf>,
 }
 
 /// A shipped model.

@@ -20,9 +20,9 @@ pub fn shipped() -> Models {
         tokenizer: tokenizer.map(<[u8]>::to_vec),
     };
     Models {
-        image: Some(files(weights!("image.json"), weights!("image.onnx"), None)),
-        text: Some(files(weights!("text.json"), weights!("text.onnx"), Some(weights!("tokenizer.json")))),
-        detector: Some(files(weights!("detector.json"), weights!("detector.onnx"), None)),
+        image: Some(files(weights!("image.json"), weights!("image.plan"), None)),
+        text: Some(files(weights!("text.json"), weights!("text.plan"), Some(weights!("tokenizer.json")))),
+        detector: Some(files(weights!("detector.json"), weights!("detector.plan"), None)),
     }
 }
 

@@ -191,6 +191,7 @@ fn refused_after_notes(args: &[&str], dir: &Path) -> String {
     String::from_utf8_lossy(&out.stderr).lines().last().unwrap_or_default().to_owned()
 }
 
+#[cfg(feature = "onnx")]
 #[test]
 fn an_encoder_that_fits_no_picture_stops_the_build() {
     let dir = own_shop();

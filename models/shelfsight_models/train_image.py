@@ -1,5 +1,5 @@
 """Trains the image encoder: frozen front, tuned back, projection into the joint space. See
-`configs/image_v1.py`.
+`configs/image_v2.py`.
 """
 
 from __future__ import annotations
@@ -57,10 +57,11 @@ class ImageConfig:
     w_proxy: float = 1.0
     w_contrast: float = 1.0
     w_teacher: float = 2.0
+    w_tap: float = 1.0  # holds the tap to its ImageNet values where blocks up to it learn
     w_relation: float = 0.0
     w_text: float = 0.3
     interpolate: float = 1.0  # share of the tuned weights in the end; the rest is ImageNet (WiSE-FT)
-    checkpoint: int = 100
+    checkpoint: int = 25
     bf16: bool = True  # see `fastback`; False where the CPU has no bf16 matrix units
 
 
@@ -349,6 +350,7 @@ def _losses(student, sampler, views, texts, config, step) -> dict[str, Tensor]:
     back = fastback.back if config.bf16 else Backbone.back
     features = back(backbone, x, config.tune_from, taps)
     teacher = torch.from_numpy(views.teacher[index].astype(np.float32))
+    head = backbone.head_width
     vectors = unit(student.encoder.projection(nn.functional.dropout(features, config.dropout)))
     parts = {
         "proxy": config.w_proxy
@@ -357,7 +359,9 @@ def _losses(student, sampler, views, texts, config, step) -> dict[str, Tensor]:
     if config.w_contrast:
         parts["contrast"] = config.w_contrast * losses.contrastive_loss(vectors, labels, config.temperature)
     if config.w_teacher:
-        parts["teacher"] = config.w_teacher * losses.teacher_loss(features[:, : backbone.head_width], teacher)
+        parts["teacher"] = config.w_teacher * losses.teacher_loss(features[:, :head], teacher[:, :head])
+    if config.w_tap and config.tune_from <= backbone.tap:
+        parts["tap"] = config.w_tap * losses.teacher_loss(features[:, head:], teacher[:, head:])
     if config.w_relation:
         centred = teacher - teacher.mean(0)
         parts["relation"] = config.w_relation * losses.relation_loss(vectors, centred)

@@ -23,7 +23,7 @@ class TextConfig:
     """One run."""
 
     name: str
-    image: str = "image_v1"
+    image: str = "image_v2"
     seed: int = 1
     dim: int = 256
     steps: int = 1200

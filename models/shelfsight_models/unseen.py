@@ -65,7 +65,7 @@ def plain_files(views, index: np.ndarray, beside: Path, folder: Path) -> Path:
     engine's own for such encoders keeps the order of cosines.
     """
     backbone = pipeline.imagenet_backbone()
-    features = views.teacher[index].astype(np.float32)
+    features = views.teacher[index, : backbone.head_width].astype(np.float32)
     module = PlainFeatures(backbone, features[views.split[index] == "train"].mean(0))
     folder.mkdir(parents=True, exist_ok=True)
     manifest = json.loads((beside / "image.json").read_text())

@@ -60,7 +60,7 @@ class Views:
 
     front: np.ndarray  # i8 [n, C, h, w]
     scale: float  # front value = i8 · scale
-    teacher: np.ndarray  # f16 [n, width], pooled ImageNet features of the view
+    teacher: np.ndarray  # f16 [n, width], ImageNet features of the view: pooled head, then tap
     product: np.ndarray  # str [n]
     kind: np.ndarray  # str [n]: photo, iconic, synthetic
     split: np.ndarray  # str [n]: train, val
@@ -75,7 +75,7 @@ class _TwoOutputs(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         front = self.backbone.front(x, self.cut)
-        return front, self.backbone.back(front, self.cut)[:, : self.backbone.head_width]
+        return front, self.backbone.back(front, self.cut)
 
 
 def build(
@@ -113,7 +113,7 @@ def build(
     shape = (len(jobs), *fronts.shape[1:])
     np.lib.format.open_memmap(target / "front.npy", "w+", np.int8, shape).flush()
     np.lib.format.open_memmap(
-        target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.head_width)
+        target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.width)
     ).flush()
     state = (pictures, plan, str(target), scale, jobs)
     chunks = [(i, min(i + 256, len(jobs))) for i in range(0, len(jobs), 256)]

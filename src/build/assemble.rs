@@ -97,7 +97,7 @@ pub fn build_pack(
     check_rows(rows, options.skip_bad)?;
     // Whether the file can be made is better known before all pictures are encoded.
     drop(PackWriter::create(out)?);
-    let (models, notes) = compile::compiled(models)?;
+    let (models, notes) = compile::compiled(models);
     let models = &models;
     let loaded = Loaded::new(models)?;
     let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), options, progress)?;

@@ -1,11 +1,8 @@
 //! Models as they go into the pack: compiled, where a plan can hold them.
 
 use super::assemble::Models;
-use super::error::BuildError;
-use crate::detect::DetectorManifest;
-use crate::encode::{EncoderFiles, ImageManifest, TextManifest};
-use crate::runtime::compile::{CompileError, compile};
-use crate::runtime::{LoadModelError, LoadOptions, Model, ModelBytes, load, load_onnx, plan, probe};
+use crate::encode::EncoderFiles;
+use crate::runtime::plan;
 
 /// How a model went into the pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,23 +13,15 @@ pub struct ModelNote {
     pub kept: Option<String>,
 }
 
-/// Least cosine between what plan and ONNX say to the same input. Rounding differs between engines, and int8 networks
-/// pass a difference on; a mistake in compiling would show as far less.
-const AGREE: f64 = 0.97;
-
-/// Tokens of the text that is compared.
-const TOKENS: usize = 12;
-
-/// Compiles what can be compiled. Without the desk's engine to agree with, a plan is not used.
-pub(super) fn compiled(models: &Models) -> Result<(Models, Vec<ModelNote>), BuildError> {
+/// Compiles what is not compiled yet and can be.
+pub(super) fn compiled(models: &Models) -> (Models, Vec<ModelNote>) {
     let mut out = models.clone();
     let mut notes = Vec::new();
-    let mut one = |model, files: &mut Option<EncoderFiles>, options: Option<LoadOptions>| {
-        let (Some(files), Some(options)) = (files, options) else { return };
-        if plan::is_plan(&files.model) {
-            return;
-        }
-        let kept = match checked(&files.model, &options) {
+    let all =
+        [("image encoder", &mut out.image), ("text encoder", &mut out.text), ("detector", &mut out.detector)];
+    for (model, files) in all {
+        let Some(files) = files.as_mut().filter(|files| !plan::is_plan(&files.model)) else { continue };
+        let kept = match compile(files) {
             Ok(bytes) => {
                 files.model = bytes;
                 None
@@ -40,40 +29,106 @@ pub(super) fn compiled(models: &Models) -> Result<(Models, Vec<ModelNote>), Buil
             Err(reason) => Some(reason),
         };
         notes.push(ModelNote { model, kept });
-    };
-    // A manifest that cannot be read is reported when the model is loaded.
-    let json = |files: &Option<EncoderFiles>| files.as_ref().map(|f| f.manifest_json.clone());
-    let image = json(&out.image).and_then(|j| ImageManifest::from_json(&j).ok()).map(|m| m.load_options());
-    one("image encoder", &mut out.image, image);
-    let text = json(&out.text).and_then(|j| TextManifest::from_json(&j).ok()).map(|m| m.load_options());
-    one("text encoder", &mut out.text, text);
-    let detector = json(&out.detector).and_then(|j| DetectorManifest::from_json(&j).ok());
-    one("detector", &mut out.detector, detector.map(|m| m.load_options()));
-    Ok((out, notes))
+    }
+    (out, notes)
 }
 
-/// A plan that agrees with the ONNX file it was made from, or why there is none.
-fn checked(onnx: &[u8], options: &LoadOptions) -> Result<Vec<u8>, String> {
-    let bytes = compile(onnx, options).map_err(|e| match e {
+#[cfg(not(feature = "onnx"))]
+fn compile(_: &EncoderFiles) -> Result<Vec<u8>, String> {
+    Err("this build reads no ONNX (feature \"onnx\")".into())
+}
+
+#[cfg(feature = "onnx")]
+fn compile(files: &EncoderFiles) -> Result<Vec<u8>, String> {
+    compile_model(files).map_err(|e| match e {
         // The same words come again, with the model's name, when it is loaded.
-        CompileError::Load(LoadModelError::NotOnnx { .. }) => "it is no ONNX file".to_owned(),
+        CompileModelError::Compile(CompileError::Load(LoadModelError::NotOnnx { .. })) => {
+            "it is no ONNX file".into()
+        }
         other => other.to_string(),
-    })?;
-    let shared: ModelBytes = std::sync::Arc::new(bytes.clone());
-    let ours = load(&shared, options).map_err(|e| e.to_string())?;
-    let oracle = load_onnx(onnx, options).map_err(|e| e.to_string())?;
-    let run = |model: &dyn Model| model.run(probe(model, TOKENS)).map_err(|e| e.to_string());
-    let (ours, theirs) = (run(&*ours)?, run(&*oracle)?);
-    for (a, b) in ours.iter().zip(&theirs) {
-        let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else {
-            return Err("its output is not float".into());
-        };
-        let dot =
-            |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-        let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
-        if a.len() != b.len() || cosine.is_nan() || cosine < AGREE {
-            return Err(format!("compiled, it gives other results than the ONNX file (cosine {cosine:.3})"));
+    })
+}
+
+#[cfg(feature = "onnx")]
+pub use onnx::{CompileModelError, compile_model};
+#[cfg(feature = "onnx")]
+use {crate::runtime::LoadModelError, crate::runtime::compile::CompileError};
+
+#[cfg(feature = "onnx")]
+mod onnx {
+    use std::sync::Arc;
+
+    use crate::detect::{DetectorManifest, DetectorManifestError};
+    use crate::encode::{EncoderFiles, ImageManifest, ManifestError, TextManifest};
+    use crate::runtime::compile::{CompileError, compile};
+    use crate::runtime::{
+        LoadModelError, LoadOptions, Model, ModelBytes, RunError, agreement, load, load_onnx, probe,
+    };
+
+    /// Least cosine between what plan and ONNX say to the same input. Rounding differs between engines, and int8
+    /// networks pass a difference on; a mistake in compiling would show as far less.
+    const AGREE: f64 = 0.97;
+
+    /// Tokens of the text that is compared.
+    const TOKENS: usize = 12;
+
+    /// Why a model has no plan.
+    #[derive(Debug, thiserror::Error)]
+    pub enum CompileModelError {
+        /// The manifest of an image or text encoder is out of range.
+        #[error(transparent)]
+        Encoder(#[from] ManifestError),
+        /// The manifest of a detector is out of range.
+        #[error(transparent)]
+        Detector(#[from] DetectorManifestError),
+        /// The manifest is no JSON with a known `kind`.
+        #[error("the manifest's kind is none of image, text, detector")]
+        Kind,
+        /// The graph cannot be compiled.
+        #[error(transparent)]
+        Compile(#[from] CompileError),
+        /// The plan, or the graph itself, cannot be loaded.
+        #[error(transparent)]
+        Load(#[from] LoadModelError),
+        /// One of them does not run.
+        #[error(transparent)]
+        Run(#[from] RunError),
+        /// The two do not say the same.
+        #[error("compiled, it gives other results than the ONNX file (cosine {cosine:.3})")]
+        Differs {
+            /// Least cosine of two outputs; NaN if they cannot be compared.
+            cosine: f64,
+        },
+    }
+
+    /// Compiles an ONNX model as its manifest says it is fed, and compares the plan with the graph on a made-up input.
+    ///
+    /// # Errors
+    /// [`CompileModelError`] names what the plan cannot hold, or how far it is from the graph.
+    pub fn compile_model(files: &EncoderFiles) -> Result<Vec<u8>, CompileModelError> {
+        let options = load_options(&files.manifest_json)?;
+        let bytes = compile(&files.model, &options)?;
+        let shared: ModelBytes = Arc::new(bytes.clone());
+        let ours = load(&shared, &options)?;
+        let oracle = load_onnx(&files.model, &options)?;
+        let run = |model: &dyn Model| model.run(probe(model, TOKENS));
+        match agreement(&run(&*ours)?, &run(&*oracle)?).unwrap_or(f64::NAN) {
+            cosine if cosine >= AGREE => Ok(bytes),
+            cosine => Err(CompileModelError::Differs { cosine }),
         }
     }
-    Ok(bytes)
+
+    fn load_options(manifest: &[u8]) -> Result<LoadOptions, CompileModelError> {
+        #[derive(serde::Deserialize)]
+        struct Kind {
+            kind: String,
+        }
+        let Kind { kind } = serde_json::from_slice(manifest).map_err(|_| CompileModelError::Kind)?;
+        match kind.as_str() {
+            "image" => Ok(ImageManifest::from_json(manifest)?.load_options()),
+            "text" => Ok(TextManifest::from_json(manifest)?.load_options()),
+            "detector" => Ok(DetectorManifest::from_json(manifest)?.load_options()),
+            _ => Err(CompileModelError::Kind),
+        }
+    }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::decode::{Grids, boxes};
 use super::manifest::{DetectorManifest, DetectorManifestError};
 use super::{Detection, nms};
+use crate::cancel::Cancel;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::preprocess::{PrepareError, prepare};
-use crate::runtime::{self, LoadModelError, Model, ModelBytes, RunError, Tensor};
+use crate::runtime::{self, LoadModelError, Model, ModelBytes, Pool, RunError, Tensor};
 
 /// Finds products in pictures.
 pub struct Detector {
@@ -73,12 +74,27 @@ impl Detector {
     /// # Errors
     /// As [`detect`](Self::detect), and if the region is outside the frame.
     pub fn detect_in(&self, frame: &Frame<'_>, region: Option<Rect>) -> Result<Vec<Detection>, DetectError> {
+        self.detect_until(frame, region, None)
+    }
+
+    /// As [`detect_in`](Self::detect_in), but ends early once `cancel` is raised.
+    ///
+    /// # Errors
+    /// As [`detect_in`](Self::detect_in), and [`DetectError::Cancelled`].
+    pub fn detect_until(
+        &self,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Detection>, DetectError> {
         let m = &self.manifest;
         let prepared = prepare(frame, region, &m.preprocess)?;
         let shape = m.preprocess.shape().to_vec();
         let input = vec![(m.input.as_str(), Tensor::F32 { shape, data: prepared.values })];
-        let outputs =
-            self.model.run(input).map_err(|source| DetectError::Run { name: m.name.clone(), source })?;
+        let outputs = self.model.run_until(input, cancel).map_err(|source| match source {
+            RunError::Cancelled => DetectError::Cancelled,
+            source => DetectError::Run { name: m.name.clone(), source },
+        })?;
         let (columns, rows) = m.grid();
         let [heat, size, offset] = self.outputs;
         let grids = Grids {
@@ -98,6 +114,13 @@ impl Detector {
             None => false,
         });
         Ok(nms(found, m.nms_iou))
+    }
+
+    /// Lets the threads of `pool` help from now on; boxes stay the same.
+    #[must_use]
+    pub fn shared(mut self, pool: &Arc<Pool>) -> Self {
+        self.model.share(pool);
+        self
     }
 
     /// How the network is fed and read.
@@ -176,6 +199,9 @@ pub enum DetectError {
         /// Why.
         source: RunError,
     },
+    /// Nobody waits for the boxes any more.
+    #[error("cancelled")]
+    Cancelled,
     /// A grid of another shape than the manifest says.
     #[error("detector {name}: the output `{output}` is {found}, the manifest says {expected}")]
     Output {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::manifest::ImageManifest;
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector};
+use crate::cancel::Cancel;
 use crate::embedding::Embedding;
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::preprocess::prepare;
-use crate::runtime::{self, Model, ModelBytes, Tensor};
+use crate::runtime::{self, Model, ModelBytes, Pool, Tensor};
 
 /// An image network with its preprocessing.
 pub struct ImageEncoder {
@@ -73,8 +74,21 @@ impl ImageEncoder {
     /// [`EncodeError`] if the region is outside the frame or the network fails or returns something else than one
     /// finite vector of the manifest's length.
     pub fn encode(&self, frame: &Frame<'_>, region: Option<Rect>) -> Result<Embedding, EncodeError> {
+        self.encode_until(frame, region, None)
+    }
+
+    /// As [`encode`](Self::encode), but ends early once `cancel` is raised.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and [`EncodeError::Cancelled`].
+    pub fn encode_until(
+        &self,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Embedding, EncodeError> {
         let prepared = prepare(frame, region, &self.manifest.preprocess)?;
-        self.encode_values(prepared.values)
+        self.run(prepared.values, cancel)
     }
 
     /// The unit vector of a tensor that is prepared already, of the shape that the preprocessing gives.
@@ -82,12 +96,22 @@ impl ImageEncoder {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_values(&self, values: Vec<f32>) -> Result<Embedding, EncodeError> {
+        self.run(values, None)
+    }
+
+    fn run(&self, values: Vec<f32>, cancel: Option<&Cancel>) -> Result<Embedding, EncodeError> {
         let name = &self.manifest.name;
         let shape = self.manifest.preprocess.shape().to_vec();
         let input = vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })];
-        let outputs =
-            self.model.run(input).map_err(|source| EncodeError::Run { name: name.clone(), source })?;
+        let outputs = self.model.run_until(input, cancel).map_err(|e| EncodeError::of_run(name, e))?;
         single_vector(name, outputs.into_iter().nth(self.output), self.manifest.dim)
+    }
+
+    /// Lets the threads of `pool` help from now on; vectors stay the same.
+    #[must_use]
+    pub fn shared(mut self, pool: &Arc<Pool>) -> Self {
+        self.model.share(pool);
+        self
     }
 
     /// How the network is fed.

@@ -102,6 +102,9 @@ pub enum EncodeError {
         /// Why.
         source: RunError,
     },
+    /// Nobody waits for the vector any more.
+    #[error("cancelled")]
+    Cancelled,
     /// The output's shape does not fit the manifest.
     #[error(
         "encoder {name}: the output is {found}, the manifest says {expected}; correct `dim`, `pooling` or `output`"
@@ -124,6 +127,15 @@ pub enum EncodeError {
         /// What is wrong with them.
         source: EmbeddingError,
     },
+}
+
+impl EncodeError {
+    fn of_run(name: &str, source: RunError) -> Self {
+        match source {
+            RunError::Cancelled => Self::Cancelled,
+            source => Self::Run { name: name.into(), source },
+        }
+    }
 }
 
 /// The one vector in an output of shape `[1, dim]`, axes of size 1 anywhere.

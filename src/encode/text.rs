@@ -8,8 +8,9 @@ use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
 
 use super::manifest::{Pooling, TextManifest};
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector, unit, wrong_output};
+use crate::cancel::Cancel;
 use crate::embedding::Embedding;
-use crate::runtime::{self, Kind, Model, ModelBytes, Tensor};
+use crate::runtime::{self, Kind, Model, ModelBytes, Pool, Tensor};
 
 /// Bytes of a text that are read for each token allowed; the rest could not change the result of any real tokenizer.
 const BYTES_PER_TOKEN: usize = 64;
@@ -113,12 +114,27 @@ impl TextEncoder {
         Ok(Self { id, tokenizer, model, output, pad_id, length, manifest })
     }
 
+    /// Lets the threads of `pool` help from now on; vectors stay the same.
+    #[must_use]
+    pub fn shared(mut self, pool: &Arc<Pool>) -> Self {
+        self.model.share(pool);
+        self
+    }
+
     /// The unit vector of a text, cut to the manifest's `max_tokens`.
     ///
     /// # Errors
     /// [`EncodeError`] if the text is empty or nothing but what the tokenizer drops, or the network fails or returns
     /// something else than the manifest says.
     pub fn encode(&self, text: &str) -> Result<Embedding, EncodeError> {
+        self.encode_until(text, None)
+    }
+
+    /// As [`encode`](Self::encode), but ends early once `cancel` is raised.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and [`EncodeError::Cancelled`].
+    pub fn encode_until(&self, text: &str, cancel: Option<&Cancel>) -> Result<Embedding, EncodeError> {
         let tokens = self.tokens(text)?;
         let (name, length) = (&self.manifest.name, tokens.ids.len());
         let whole = |data: Vec<i64>| Tensor::I64 { shape: vec![1, length], data };
@@ -130,8 +146,7 @@ impl TextEncoder {
         if let Some(types) = &names.types {
             inputs.push((types, whole(vec![0; length])));
         }
-        let outputs =
-            self.model.run(inputs).map_err(|source| EncodeError::Run { name: name.clone(), source })?;
+        let outputs = self.model.run_until(inputs, cancel).map_err(|e| EncodeError::of_run(name, e))?;
         let output = outputs.into_iter().nth(self.output);
         match self.manifest.pooling {
             Pooling::None => single_vector(name, output, self.manifest.dim),

@@ -68,12 +68,15 @@ pub enum FindError {
     /// The model in the pack is not the one its vectors were made with.
     #[error(transparent)]
     Mismatch(#[from] EncoderMismatch),
+    /// The query's [`Cancel`](crate::Cancel) was raised.
+    #[error("cancelled")]
+    Cancelled,
     /// The picture or the words cannot be encoded.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
+    Encode(EncodeError),
     /// Products cannot be detected.
     #[error(transparent)]
-    Detect(#[from] DetectError),
+    Detect(DetectError),
     /// The index refused the query.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -83,4 +86,22 @@ pub enum FindError {
     /// The pack's index does not hold together.
     #[error(transparent)]
     Index(#[from] OpenEngineError),
+}
+
+impl From<EncodeError> for FindError {
+    fn from(error: EncodeError) -> Self {
+        match error {
+            EncodeError::Cancelled => Self::Cancelled,
+            error => Self::Encode(error),
+        }
+    }
+}
+
+impl From<DetectError> for FindError {
+    fn from(error: DetectError) -> Self {
+        match error {
+            DetectError::Cancelled => Self::Cancelled,
+            error => Self::Detect(error),
+        }
+    }
 }

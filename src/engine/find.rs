@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::FindError;
 use super::side::Side;
 use super::{Engine, Found, Match, Timings};
+use crate::cancel::{Cancel, cancelled};
 use crate::embedding::Embedding;
 use crate::encode::EncodeError;
 use crate::frame::Frame;
@@ -69,18 +70,22 @@ impl Engine {
         }
         let mut encoded = EncodedQuery::default();
         let mut ms = Timings::default();
+        let cancel = options.cancel.as_ref();
+        check_cancel(cancel)?;
         if let Some(frame) = query.frame {
             if options.barcode {
-                let found = ms.measure("barcode", || self.read_barcodes(frame, options.region, 1));
+                let found = ms.measure("barcode", || self.read_barcodes(frame, options.region, 1, cancel));
+                check_cancel(cancel)?;
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
             let encoder = ms.measure("load", || self.image_encoder())?;
-            encoded.image = Some(ms.measure("encode", || encoder.encode(frame, options.region))?);
+            encoded.image =
+                Some(ms.measure("encode", || encoder.encode_until(frame, options.region, cancel))?);
         }
         if let Some(text) = text {
             encoded.typed = Gtin::parse(text).ok();
             let encoder = ms.measure("load", || self.text_encoder())?;
-            encoded.text = match ms.measure("encode", || encoder.encode(text)) {
+            encoded.text = match ms.measure("encode", || encoder.encode_until(text, cancel)) {
                 Ok(vector) => Some(vector),
                 Err(EncodeError::EmptyText) if query.frame.is_some() => None,
                 Err(EncodeError::EmptyText) => return Err(FindError::EmptyQuery),
@@ -97,6 +102,7 @@ impl Engine {
     /// [`FindError`] if too many products are asked for or the pack is broken.
     pub fn find_encoded(&self, query: &EncodedQuery, options: &FindOptions) -> Result<Found, FindError> {
         check_top(options.top)?;
+        check_cancel(options.cancel.as_ref())?;
         let mut ms = query.ms.clone();
         let matches = self.rank(query, options.top, &options.filters, options.depth, &mut ms)?;
         Ok(Found { matches, barcodes: query.barcodes.clone(), ms })
@@ -197,6 +203,10 @@ impl Engine {
         };
         (0..records.len()).map(pass).collect::<Result<_, _>>().map(Some)
     }
+}
+
+pub(super) fn check_cancel(cancel: Option<&Cancel>) -> Result<(), FindError> {
+    if cancelled(cancel) { Err(FindError::Cancelled) } else { Ok(()) }
 }
 
 pub(super) fn check_top(top: usize) -> Result<(), FindError> {

@@ -8,10 +8,12 @@ mod scan;
 mod side;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use self::models::Slot;
 use self::rows::{Places, ProductIndex};
+use crate::cancel::Cancel;
 use crate::detect::Detector;
 use crate::encode::{ImageEncoder, TextEncoder};
 use crate::frame::Frame;
@@ -19,6 +21,7 @@ use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
 use crate::geometry::Rect;
 use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record};
+use crate::runtime::Pool;
 
 pub use error::{FindError, OpenEngineError};
 pub use find::{EncodedQuery, Query};
@@ -122,10 +125,14 @@ pub struct Scan {
 pub struct EngineOptions {
     /// Limits for reading the pack.
     pub pack: OpenOptions,
-    /// Image encoder to use instead of the pack's own; refused unless it is the one the pack was built with.
+    /// Image encoder to use instead of the pack's own; refused unless it is the one the pack was built with (compiled,
+    /// where the pack holds it compiled).
     pub image_encoder: Option<ImageEncoder>,
-    /// Text encoder to use instead of the pack's own; refused unless it is the one the pack was built with.
+    /// Text encoder to use instead of the pack's own, as the image encoder.
     pub text_encoder: Option<TextEncoder>,
+    /// Threads that run a network at once, the caller's included: 1 if 0. The answers do not depend on it. On phones
+    /// two or so pay; all cores heat the phone.
+    pub threads: usize,
 }
 
 /// An open pack with its models, ready for queries from any number of threads.
@@ -138,6 +145,7 @@ pub struct Engine {
     detector: Slot<Detector>,
     /// Of the index of pictures and of that of texts.
     places: [Places; 2],
+    pool: Arc<Pool>,
 }
 
 impl Engine {
@@ -153,12 +161,14 @@ impl Engine {
         if let Some(encoder) = &options.text_encoder {
             pack.check_encoder(EncoderKind::Text, &encoder.id().0)?;
         }
+        let pool = Arc::new(Pool::new(options.threads));
         let engine = Self {
             pack,
-            image: Slot::new(options.image_encoder),
-            text: Slot::new(options.text_encoder),
+            image: Slot::new(options.image_encoder.map(|encoder| encoder.shared(&pool))),
+            text: Slot::new(options.text_encoder.map(|encoder| encoder.shared(&pool))),
             detector: Slot::new(None),
             places: Default::default(),
+            pool,
         };
         for (kind, sections) in
             [(EncoderKind::Image, IndexSections::Image), (EncoderKind::Text, IndexSections::Text)]
@@ -191,6 +201,7 @@ impl Engine {
         frame: &Frame<'_>,
         region: Option<Rect>,
         products: usize,
+        cancel: Option<&Cancel>,
     ) -> Vec<(Gtin, Option<Rect>)> {
         // One place more a product: the likeliest ten of a shelf may all be print. On tiled photos of backs this reads
         // as many as 640 places do.
@@ -198,7 +209,7 @@ impl Engine {
         let more = products.saturating_sub(1).min(MORE_PLACES);
         options.max_places += more;
         options.max_results += more;
-        let found = crate::fuse::read_barcodes(frame, &options);
+        let found = crate::fuse::read_barcodes_until(frame, &options, cancel);
         let inside =
             |place: &Rect| region.is_none_or(|region| region.intersection(place) > 0.5 * place.area());
         found
@@ -209,7 +220,13 @@ impl Engine {
     }
 
     #[cfg(not(feature = "barcode"))]
-    fn read_barcodes(&self, _: &Frame<'_>, _: Option<Rect>, _: usize) -> Vec<(Gtin, Option<Rect>)> {
+    fn read_barcodes(
+        &self,
+        _: &Frame<'_>,
+        _: Option<Rect>,
+        _: usize,
+        _: Option<&Cancel>,
+    ) -> Vec<(Gtin, Option<Rect>)> {
         Vec::new()
     }
 }

@@ -54,7 +54,7 @@ impl Engine {
             let load = || ImageEncoder::open(ImageManifest::from_json(manifest)?, &model);
             let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
-            Ok(encoder)
+            Ok(encoder.shared(&self.pool))
         })
     }
 
@@ -67,7 +67,7 @@ impl Engine {
             let load = || TextEncoder::open(TextManifest::from_json(manifest)?, &model, tokenizer);
             let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
-            Ok(encoder)
+            Ok(encoder.shared(&self.pool))
         })
     }
 
@@ -79,7 +79,7 @@ impl Engine {
             let parsed = DetectorManifest::from_json(manifest).map_err(LoadDetectorError::from)?;
             let detector = Detector::open(parsed, &model)?;
             self.pack.check_encoder(KIND, &detect::id(manifest, (*model).as_ref()))?;
-            Ok(detector)
+            Ok(detector.shared(&self.pool))
         })
     }
 

@@ -1,7 +1,7 @@
 //! Many products a picture: detect, then find in each box.
 
 use super::error::FindError;
-use super::find::{EncodedQuery, check_top};
+use super::find::{EncodedQuery, check_cancel, check_top};
 use super::{Engine, Item, Scan, Timings};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
@@ -22,14 +22,17 @@ impl Engine {
     pub fn scan(&self, frame: &Frame<'_>, options: &ScanOptions) -> Result<Scan, FindError> {
         check_top(options.top)?;
         let mut ms = Timings::default();
+        let cancel = options.cancel.as_ref();
+        check_cancel(cancel)?;
         let (detector, encoder) =
             ms.measure("load", || Ok::<_, FindError>((self.detector()?, self.image_encoder()?)))?;
-        let mut boxes = ms.measure("detect", || detector.detect(frame))?;
+        let mut boxes = ms.measure("detect", || detector.detect_until(frame, None, cancel))?;
         boxes.truncate(options.max_boxes);
         let mut barcodes = Vec::new();
         if options.barcode {
-            barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len()));
+            barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len(), cancel));
         }
+        check_cancel(cancel)?;
         let mut items = Vec::with_capacity(boxes.len());
         let mut used = vec![false; barcodes.len()];
         for found in boxes {
@@ -41,7 +44,7 @@ impl Engine {
                 }
             }
             let region = Some(found.rect.grow(MARGIN));
-            query.image = Some(ms.measure("encode", || encoder.encode(frame, region))?);
+            query.image = Some(ms.measure("encode", || encoder.encode_until(frame, region, cancel))?);
             let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
             items.push(Item { rect: found.rect, detection: found.score, matches });
         }

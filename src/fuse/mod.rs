@@ -6,5 +6,5 @@ pub mod gtin;
 pub mod score;
 
 #[cfg(feature = "barcode")]
-pub use barcode::{Barcode, BarcodeOptions, read_barcodes};
+pub use barcode::{Barcode, BarcodeOptions, read_barcodes, read_barcodes_until};
 pub use gtin::{Gtin, GtinError};

@@ -12,6 +12,7 @@ mod widest;
 pub mod f16;
 pub mod float;
 pub mod int8;
+pub mod pool;
 pub mod reference;
 pub mod rows;
 mod scalar;

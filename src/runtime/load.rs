@@ -68,9 +68,7 @@ pub enum LoadModelError {
     #[error(transparent)]
     Plan(#[from] OpenPlanError),
     /// An ONNX file in a build that reads none.
-    #[error(
-        "the model is not compiled, and this build lacks the feature \"onnx\"; build the pack where it is there"
-    )]
+    #[error("the model is not compiled, and this build reads no ONNX; build with the feature \"onnx\"")]
     NoOnnx,
     /// The bytes are no ONNX model.
     #[error("not an ONNX model: {reason}")]

@@ -13,12 +13,17 @@ pub mod plan;
 mod probe;
 mod tensor;
 
-pub use probe::probe;
+pub use probe::{agreement, probe};
 pub use tensor::{Kind, Tensor, TensorError};
 
 pub use load::{LoadModelError, LoadOptions, ModelBytes, load};
 #[cfg(feature = "onnx")]
 pub use onnx::load_onnx;
+
+use std::sync::Arc;
+
+use crate::cancel::{Cancel, cancelled};
+pub use crate::kernels::pool::Pool;
 
 /// A network ready to run; one may be used from several threads at once.
 pub trait Model: Send + Sync {
@@ -38,6 +43,26 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// [`RunError`] if inputs are missing, unknown or of the wrong shape, or the engine fails.
     fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>, RunError>;
+
+    /// As [`run`](Self::run), but ends early once `cancel` is raised: a plan between two steps, other engines before
+    /// they begin and after they end.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and [`RunError::Cancelled`].
+    fn run_until(
+        &self,
+        inputs: Vec<(&str, Tensor)>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Tensor>, RunError> {
+        if cancelled(cancel) {
+            return Err(RunError::Cancelled);
+        }
+        let outputs = self.run(inputs)?;
+        if cancelled(cancel) { Err(RunError::Cancelled) } else { Ok(outputs) }
+    }
+
+    /// Lets the threads of `pool` help from now on, where the engine can; results stay the same.
+    fn share(&mut self, _pool: &Arc<Pool>) {}
 }
 
 /// A declared input.
@@ -81,6 +106,9 @@ pub enum RunError {
     /// A tensor whose data does not fill its shape.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Nobody waits for the result any more.
+    #[error("cancelled")]
+    Cancelled,
     /// The engine failed.
     #[error("the model did not run: {reason}")]
     Failed {

@@ -30,3 +30,18 @@ pub fn probe(model: &dyn Model, tokens: usize) -> Vec<(&str, Tensor)> {
         })
         .collect()
 }
+
+/// The least cosine between outputs of two engines, or `None` where they have other shapes or are no floats.
+pub fn agreement(ours: &[Tensor], theirs: &[Tensor]) -> Option<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let cosine = |(a, b): (&Tensor, &Tensor)| {
+        let (x, y) = (a.as_f32()?, b.as_f32()?);
+        (a.shape() == b.shape()).then(|| dot(x, y) / (dot(x, x) * dot(y, y)).sqrt())
+    };
+    // NaN counts as less than anything.
+    let least = |least: f64, next: f64| if next >= least { least } else { next };
+    if ours.len() != theirs.len() {
+        return None;
+    }
+    ours.iter().zip(theirs).map(cosine).try_fold(1.0, |so_far, next| Some(least(so_far, next?)))
+}

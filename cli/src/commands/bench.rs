@@ -5,12 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use shelfsight::detect::DetectorManifest;
-use shelfsight::encode::{EncoderFiles, ImageManifest, TextManifest};
+use shelfsight::encode::EncoderFiles;
 use shelfsight::kernels::Isa;
-use shelfsight::runtime::compile::compile;
 use shelfsight::runtime::plan::{Limits, Plan};
-use shelfsight::runtime::{LoadOptions, Model, ModelBytes, Tensor, load_onnx, probe};
+use shelfsight::runtime::{Model, ModelBytes, Pool, agreement, probe};
 
 use crate::args::{BenchEncodeArgs, BenchModel};
 use crate::{models, output};
@@ -18,6 +16,7 @@ use crate::{models, output};
 /// Something that runs a model, and what it cost to make ready.
 struct Runner {
     engine: String,
+    threads: usize,
     model: Box<dyn Model>,
     open: Duration,
     /// Resident bytes that opening and a first run added, where the system tells.
@@ -81,26 +80,22 @@ fn one(
     files: &EncoderFiles,
     json: bool,
 ) -> Result<()> {
-    let options = match which {
-        BenchModel::Image => ImageManifest::from_json(&files.manifest_json)?.load_options(),
-        BenchModel::Text => TextManifest::from_json(&files.manifest_json)?.load_options(),
-        BenchModel::Detector => DetectorManifest::from_json(&files.manifest_json)?.load_options(),
-    };
-    let mut runners = runners(&files.model, &options, args.tokens as usize)?;
+    let tokens = args.tokens as usize;
+    let mut runners = runners(args, which, name, files)?;
     let end = Instant::now() + Duration::from_secs(args.seconds.into());
     while Instant::now() < end {
         for runner in &mut runners {
-            runner.turn(args.tokens as usize)?;
+            runner.turn(tokens)?;
         }
     }
-    // The last is tract, the oracle.
+    // The last is tract, the oracle, or the plan on the plain path.
     let want = match runners.last() {
-        Some(last) => last.model.run(probe(&*last.model, args.tokens as usize))?,
+        Some(last) => last.model.run(probe(&*last.model, tokens))?,
         None => bail!("no engine runs the {name} model"),
     };
     for runner in &mut runners {
-        let got = runner.model.run(probe(&*runner.model, args.tokens as usize))?;
-        let cosine = got.iter().zip(&want).map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+        let got = runner.model.run(probe(&*runner.model, tokens))?;
+        let cosine = agreement(&got, &want).unwrap_or(f64::NAN);
         runner.times.sort_by(f64::total_cmp);
         let at = |share: f64| runner.times[((runner.times.len() - 1) as f64 * share) as usize];
         let (median, p95, open) = (at(0.5), at(0.95), runner.open.as_secs_f64() * 1e3);
@@ -109,7 +104,7 @@ fn one(
             output::print(&json!({
                 "engine": runner.engine,
                 "model": name,
-                "threads": 1,
+                "threads": runner.threads,
                 "ms_median": output::round(median, 3),
                 "ms_p95": output::round(p95, 3),
                 "open_ms": output::round(open, 3),
@@ -127,28 +122,57 @@ fn one(
     Ok(())
 }
 
-/// The plan on every instruction set, the fastest first, then tract.
-fn runners(onnx: &[u8], options: &LoadOptions, tokens: usize) -> Result<Vec<Runner>> {
-    let plan: ModelBytes = Arc::new(compile(onnx, options)?);
+/// The plan on every instruction set, the fastest first, then tract if there is an ONNX file for it.
+fn runners(
+    args: &BenchEncodeArgs,
+    which: BenchModel,
+    name: &str,
+    files: &EncoderFiles,
+) -> Result<Vec<Runner>> {
+    let (tokens, threads) = (args.tokens as usize, args.threads as usize);
+    let bytes: ModelBytes = Arc::new(files.model.clone());
+    let pool = Arc::new(Pool::new(threads));
     let mut runners = Vec::new();
     for &isa in Isa::available() {
         let open = || -> Result<Box<dyn Model>> {
-            let plan = Plan::open(plan.clone(), &Limits::default())?;
-            Ok(Box::new(plan.on(isa).context("an instruction set went away")?))
+            let plan = Plan::open(bytes.clone(), &Limits::default())?;
+            let mut plan = plan.on(isa).context("an instruction set went away")?;
+            plan.share(&pool);
+            Ok(Box::new(plan))
         };
-        runners.push(made(format!("plan {isa:?}").to_lowercase(), open, tokens)?);
+        runners.push(made(format!("plan {isa:?}").to_lowercase(), pool.threads(), open, tokens)?);
     }
-    runners.push(made("tract".to_owned(), || Ok(load_onnx(onnx, options)?), tokens)?);
+    #[cfg(feature = "onnx")]
+    if let Some(folder) = &args.models {
+        use shelfsight::detect::DetectorManifest;
+        use shelfsight::encode::{ImageManifest, TextManifest};
+        let options = match which {
+            BenchModel::Image => ImageManifest::from_json(&files.manifest_json)?.load_options(),
+            BenchModel::Text => TextManifest::from_json(&files.manifest_json)?.load_options(),
+            BenchModel::Detector => DetectorManifest::from_json(&files.manifest_json)?.load_options(),
+        };
+        let path = folder.join(format!("{name}.onnx"));
+        let onnx = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let open = || Ok(shelfsight::runtime::load_onnx(&onnx, &options)?);
+        runners.push(made("tract".to_owned(), 1, open, tokens)?);
+    }
+    #[cfg(not(feature = "onnx"))]
+    let _ = (which, name);
     Ok(runners)
 }
 
-fn made(engine: String, open: impl FnOnce() -> Result<Box<dyn Model>>, tokens: usize) -> Result<Runner> {
+fn made(
+    engine: String,
+    threads: usize,
+    open: impl FnOnce() -> Result<Box<dyn Model>>,
+    tokens: usize,
+) -> Result<Runner> {
     let (before, start) = (resident(), Instant::now());
     let model = open()?;
     let open = start.elapsed();
     model.run(probe(&*model, tokens))?;
     let memory = before.zip(resident()).map(|(before, after)| after.saturating_sub(before));
-    Ok(Runner { engine, model, open, memory, times: Vec::new() })
+    Ok(Runner { engine, threads, model, open, memory, times: Vec::new() })
 }
 
 /// Resident bytes of this process, on Linux.
@@ -156,10 +180,4 @@ fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
-}
-
-fn cosine(a: &Tensor, b: &Tensor) -> f64 {
-    let (Some(a), Some(b)) = (a.as_f32(), b.as_f32()) else { return f64::NAN };
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

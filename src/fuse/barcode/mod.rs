@@ -16,6 +16,7 @@ mod symbol;
 mod tests;
 
 use super::gtin::Gtin;
+use crate::cancel::{Cancel, cancelled};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use locate::Region;
@@ -55,12 +56,21 @@ const LEAST_SIDE: usize = 24;
 /// Reads the EAN-13, EAN-8, UPC-A and UPC-E barcodes of a picture, at any angle, each number once; an empty list if
 /// there are none.
 pub fn read_barcodes(frame: &Frame<'_>, options: &BarcodeOptions) -> Vec<Barcode> {
+    read_barcodes_until(frame, options, None)
+}
+
+/// As [`read_barcodes`], but once `cancel` is raised it returns early with what it has.
+pub fn read_barcodes_until(
+    frame: &Frame<'_>,
+    options: &BarcodeOptions,
+    cancel: Option<&Cancel>,
+) -> Vec<Barcode> {
     let (width, height, data) = crate::preprocess::to_luma(frame);
     let luma = Luma { width: width as usize, height: height as usize, data };
     let templates = Templates::new();
     let mut found: Vec<Barcode> = Vec::new();
-    for region in regions(&luma).iter().take(options.max_places) {
-        if found.len() >= options.max_results {
+    for region in regions(&luma, cancel).iter().take(options.max_places) {
+        if found.len() >= options.max_results || cancelled(cancel) {
             break;
         }
         let known = |b: &Barcode| b.rect.is_some_and(|r| inside(&r, region));
@@ -83,7 +93,7 @@ fn inside(rect: &Rect, region: &Region) -> bool {
 }
 
 /// Where to look, over several sizes of the picture, likeliest first.
-fn regions(luma: &Luma) -> Vec<Region> {
+fn regions(luma: &Luma, cancel: Option<&Cancel>) -> Vec<Region> {
     let side = luma.width.max(luma.height);
     let mut factor = side.div_ceil(SEARCH_SIDE);
     let mut found = Vec::new();
@@ -91,7 +101,7 @@ fn regions(luma: &Luma) -> Vec<Region> {
     if side * 2 <= SEARCH_SIDE && luma.width.min(luma.height) >= LEAST_SIDE {
         found.extend(locate::regions(&luma.double()).iter().map(|r| r.scaled(0.5)));
     }
-    while luma.width.min(luma.height) / factor >= LEAST_SIDE {
+    while luma.width.min(luma.height) / factor >= LEAST_SIDE && !cancelled(cancel) {
         let level = luma.shrink(factor);
         found.extend(locate::regions(&level).iter().map(|r| r.scaled(factor as f32)));
         factor *= 2;

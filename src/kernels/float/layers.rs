@@ -127,6 +127,48 @@ fn quantize_rows_body(x: &[f32], width: usize, out: &mut RowLevels<'_>) {
     }
 }
 
+widest! {
+    /// `e^x / Σe^x` of rows of `width` values.
+    pub fn softmax = softmax_body(x: &[f32], width: usize, y: &mut [f32])
+}
+
+#[inline(always)]
+fn softmax_body(x: &[f32], width: usize, y: &mut [f32]) {
+    for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
+        let most = math::greatest(x);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = math::exp(x - most);
+        }
+        let sum = math::sum(y, |v| v);
+        y.iter_mut().for_each(|y| *y /= sum);
+    }
+}
+
+widest! {
+    /// `out[r, c] = Σ_i a[r, i] · b[i, c]`, i from the first to the last, where neither side is packed: `a` is
+    /// `[rows, k]`, `b` `[k, n]`, `out` `[rows, n]`.
+    ///
+    /// # Panics
+    /// If a slice is shorter than the shapes say.
+    pub fn product = product_body(a: &[f32], k: usize, b: &[f32], n: usize, out: &mut [f32])
+}
+
+#[inline(always)]
+fn product_body(a: &[f32], k: usize, b: &[f32], n: usize, out: &mut [f32]) {
+    for (a, out) in a.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+        for first in (0..n).step_by(LANES) {
+            let width = LANES.min(n - first);
+            let mut sums = [0.0f32; LANES];
+            for (&a, b) in a.iter().zip(b.chunks_exact(n)) {
+                for (sum, &b) in sums.iter_mut().zip(&b[first..first + width]) {
+                    *sum += a * b;
+                }
+            }
+            out[first..first + width].copy_from_slice(&sums[..width]);
+        }
+    }
+}
+
 /// Attention of `heads` heads over rows `[_, heads · width]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
@@ -136,10 +178,8 @@ pub struct Attention<'a> {
     pub k: &'a [f32],
     /// Values, as keys.
     pub v: &'a [f32],
-    /// Added to the scores: empty, `[keys]`, or `[rows, keys]` at `mask_stride` a row.
+    /// Added to the scores of every query: empty or `[keys]`.
     pub mask: &'a [f32],
-    /// Distance of the mask's rows; 0 if all queries share one.
-    pub mask_stride: usize,
     /// Heads.
     pub heads: usize,
     /// Numbers of a head.
@@ -175,12 +215,12 @@ fn attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32]) {
                 *turned = k;
             }
         }
-        for (i, (q, out)) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)).enumerate() {
+        for (q, out) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
             products(&q[at..at + a.width], turned, scores);
             let scores = &mut scores[..keys];
             scores.iter_mut().for_each(|score| *score *= a.scale);
             if !a.mask.is_empty() {
-                let mask = &a.mask[i * a.mask_stride..][..keys];
+                let mask = &a.mask[..keys];
                 scores.iter_mut().zip(mask).for_each(|(score, m)| *score += m);
             }
             let most = math::greatest(scores);
@@ -276,6 +316,30 @@ mod tests {
     }
 
     #[test]
+    fn products_and_softmax_keep_their_order_whatever_the_width_of_vectors() {
+        for (rows, k, n) in [(1usize, 1usize, 1usize), (3, 7, 5), (4, 33, 16), (5, 12, 50)] {
+            let (a, b) = (numbers(rows * k, 1), numbers(k * n, 2));
+            let (mut got, mut plain) = (vec![9.0; rows * n], vec![9.0; rows * n]);
+            product(&a, k, &b, n, &mut got);
+            product_body(&a, k, &b, n, &mut plain);
+            let sum = |r: usize, c: usize| (0..k).fold(0.0, |sum, i| sum + a[r * k + i] * b[i * n + c]);
+            let want: Vec<f32> = (0..rows * n).map(|at| sum(at / n, at % n)).collect();
+            assert_eq!(bits(&got), bits(&want));
+            assert_eq!(bits(&plain), bits(&want));
+            let (mut soft, mut plain) = (vec![0.0; rows * n], vec![0.0; rows * n]);
+            softmax(&got, n, &mut soft);
+            softmax_body(&got, n, &mut plain);
+            assert_eq!(bits(&soft), bits(&plain));
+            for (row, x) in soft.chunks_exact(n).zip(got.chunks_exact(n)) {
+                let all: f64 = x.iter().map(|&v| f64::from(v).exp()).sum();
+                for (&y, &x) in row.iter().zip(x) {
+                    assert!((f64::from(y) - f64::from(x).exp() / all).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn linear_layers_sum_in_order_whatever_the_width_of_vectors() {
         for (rows, k, n) in [(1usize, 1usize, 1usize), (3, 7, 5), (4, 33, 16), (9, 40, 50), (6, 64, 33)] {
             let padded = n.next_multiple_of(LANES);
@@ -353,7 +417,7 @@ mod tests {
         let row = heads * width;
         let (q, k, v) = (numbers(rows * row, 1), numbers(keys * row, 2), numbers(keys * row, 3));
         let mask: Vec<f32> = (0..keys).map(|j| [0.0, -1e4, 0.5][j % 3]).collect();
-        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, mask_stride: 0, heads, width, scale: 0.3 };
+        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, heads, width, scale: 0.3 };
         let (mut got, mut plain) = (vec![0.0; rows * row], vec![0.0; rows * row]);
         let mut scratch = vec![9.0; attention_scratch(keys, width)];
         attention(&layer, &mut scratch, &mut got);

@@ -5,7 +5,9 @@
 
 mod layers;
 pub mod math;
+pub mod picture;
 
 pub use layers::{
-    Attention, RowLevels, attention, attention_scratch, gelu, layer_norm, levels, linear, quantize_rows,
+    Attention, RowLevels, attention, attention_scratch, gelu, layer_norm, levels, linear, product,
+    quantize_rows, softmax,
 };

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use shelfsight_tract::pb::attribute_proto::AttributeType;
+use shelfsight_tract::pb::tensor_proto::DataType;
+use shelfsight_tract::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 use super::CompileError;
 
@@ -16,6 +16,7 @@ pub(super) enum Data {
     I32(Vec<i32>),
     I8(Vec<i8>),
     U8(Vec<u8>),
+    Bool(Vec<bool>),
 }
 
 /// A constant tensor.
@@ -46,7 +47,7 @@ impl Constant {
             Data::I32(values) => values.iter().map(|&v| v.into()).collect(),
             Data::I8(values) => values.iter().map(|&v| v.into()).collect(),
             Data::U8(values) => values.iter().map(|&v| v.into()).collect(),
-            Data::F32(_) => return None,
+            Data::F32(_) | Data::Bool(_) => return None,
         })
     }
 }
@@ -71,6 +72,8 @@ pub(super) struct Node {
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     attributes: HashMap<String, Attribute>,
+    /// As it is in the file.
+    pub proto: NodeProto,
 }
 
 impl Node {
@@ -201,6 +204,7 @@ fn read_node(proto: &NodeProto) -> Result<Node, CompileError> {
         inputs: proto.input.clone(),
         outputs: proto.output.clone(),
         attributes,
+        proto: proto.clone(),
     })
 }
 
@@ -219,7 +223,7 @@ fn read_attribute(proto: &AttributeProto, node: &str) -> Result<Attribute, Compi
 }
 
 /// A tensor's values from its raw bytes or its typed field.
-fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
+pub(super) fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
     let broken = |what: &str| CompileError::Broken { reason: format!("the tensor `{name}` {what}") };
     let dims: Vec<usize> = proto
         .dims
@@ -245,6 +249,8 @@ fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
         Ok(DataType::Int8) => Data::I8(raw.iter().map(|&v| v as i8).collect()),
         Ok(DataType::Uint8) if typed => Data::U8(proto.int32_data.iter().map(|&v| v as u8).collect()),
         Ok(DataType::Uint8) => Data::U8(raw.to_vec()),
+        Ok(DataType::Bool) if typed => Data::Bool(proto.int32_data.iter().map(|&v| v != 0).collect()),
+        Ok(DataType::Bool) => Data::Bool(raw.iter().map(|&v| v != 0).collect()),
         Ok(other) => {
             let kind = format!("{other:?}").to_lowercase();
             return Err(broken(&format!(
@@ -259,6 +265,7 @@ fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
         Data::I32(v) => v.len(),
         Data::I8(v) => v.len(),
         Data::U8(v) => v.len(),
+        Data::Bool(v) => v.len(),
     };
     if dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)) != Some(len) {
         return Err(broken("does not hold what its shape says; is the file whole?"));
@@ -269,4 +276,20 @@ fn constant(proto: &TensorProto, name: &str) -> Result<Constant, CompileError> {
         return Err(broken("holds NaN"));
     }
     Ok(Constant { dims, data })
+}
+
+impl Constant {
+    /// As the file has it.
+    pub fn to_proto(&self, name: &str) -> TensorProto {
+        let (kind, raw_data): (_, Vec<u8>) = match &self.data {
+            Data::F32(v) => (DataType::Float, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Data::I64(v) => (DataType::Int64, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Data::I32(v) => (DataType::Int32, v.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Data::I8(v) => (DataType::Int8, v.iter().map(|&v| v as u8).collect()),
+            Data::U8(v) => (DataType::Uint8, v.clone()),
+            Data::Bool(v) => (DataType::Bool, v.iter().map(|&v| v.into()).collect()),
+        };
+        let dims = self.dims.iter().map(|&d| d as i64).collect();
+        TensorProto { name: name.into(), data_type: kind as i32, dims, raw_data, ..TensorProto::default() }
+    }
 }

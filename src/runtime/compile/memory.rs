@@ -110,5 +110,14 @@ pub(super) fn slots_of(step: &mut Step, mut f: impl FnMut(&mut u32)) {
         }
         Step::Embed(s) => each!(s: ids, y),
         Step::ToFloat(s) => each!(s: x, y),
+        Step::ConvF32(s) => each!(s: x, y),
+        Step::DepthwiseF32(s) => each!(s: x, y),
+        Step::ConvTranspose(s) => each!(s: x, y),
+        Step::Pool(s) => each!(s: x, y),
+        Step::Softmax(s) => each!(s: x, y),
+        Step::Product(s) => each!(s: a, b, y),
+        Step::ResizeLinear(s) => each!(s: x, y),
+        Step::ChannelNorm(s) => each!(s: x, y),
+        Step::Fill(s) => each!(s: y),
     }
 }

@@ -9,7 +9,7 @@ mod lower;
 mod memory;
 mod weights;
 
-use tract_onnx::prelude::*;
+use shelfsight_tract::{Element, read};
 
 use super::plan::{self, OpenPlanError};
 use super::{LoadModelError, LoadOptions};
@@ -20,21 +20,20 @@ use graph::Graph;
 /// # Errors
 /// [`CompileError`] if the file is no sound ONNX model or has an operator that plans do not hold.
 pub fn compile(onnx: &[u8], options: &LoadOptions) -> Result<Vec<u8>, CompileError> {
-    let reader = tract_onnx::onnx();
-    let mut proto = reader
-        .proto_model_for_read(&mut &onnx[..])
-        .map_err(|e| LoadModelError::NotOnnx { reason: super::onnx::one_line(&format!("{e:#}")) })?;
-    let checked = super::onnx::check(&mut proto, &reader, options)?;
+    let mut proto = read(onnx).map_err(|reason| LoadModelError::NotOnnx { reason })?;
+    let checked = super::onnx::check(&mut proto, options)?;
+    let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx");
+    let opset = opset.map_or(13, |o| o.version);
     let Some(proto) = &proto.graph else {
         return Err(CompileError::Broken { reason: "it has no graph".into() });
     };
     let graph = Graph::read(proto)?;
     let inputs = checked.inputs.into_iter().map(|i| lower::Input {
-        whole: i.element != f32::datum_type(),
+        whole: i.element != Element::F32,
         name: i.name,
         dims: i.shape,
     });
-    let (program, weights) = lower::lower(&graph, &inputs.collect::<Vec<_>>())?;
+    let (program, weights) = lower::lower(&graph, &inputs.collect::<Vec<_>>(), opset)?;
     Ok(plan::write(&program, &weights)?)
 }
 

@@ -2,20 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tract_onnx::Onnx;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
-use tract_onnx::prelude::{Datum, DatumType};
+use shelfsight_tract::pb::tensor_proto::DataType;
+use shelfsight_tract::pb::tensor_shape_proto::dimension::Value as Dim;
+use shelfsight_tract::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use shelfsight_tract::{Element, Input, Operators, one_line};
 
-use super::{LoadModelError, LoadOptions, one_line};
-
-/// A graph input that is not a weight, with the shape it will be run at; `None` is the shared free length.
-pub(in crate::runtime) struct Input {
-    pub name: String,
-    pub element: DatumType,
-    pub shape: Vec<Option<usize>>,
-}
+use super::{LoadModelError, LoadOptions};
 
 pub(in crate::runtime) struct Checked {
     pub inputs: Vec<Input>,
@@ -27,7 +19,6 @@ const MAX_NODES: usize = 50_000;
 
 pub(in crate::runtime) fn check(
     proto: &mut ModelProto,
-    onnx: &Onnx,
     options: &LoadOptions,
 ) -> Result<Checked, LoadModelError> {
     let Some(graph) = proto.graph.as_mut().filter(|g| !g.output.is_empty()) else {
@@ -35,7 +26,7 @@ pub(in crate::runtime) fn check(
     };
     let outputs = keep_outputs(graph, &options.outputs)?;
     cut(graph);
-    check_graph(graph, onnx)?;
+    check_graph(graph, &Operators::default())?;
     let weights: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
     let inputs: Vec<&ValueInfoProto> =
         graph.input.iter().filter(|i| !weights.contains(i.name.as_str())).collect();
@@ -109,7 +100,7 @@ fn inner(node: &NodeProto) -> impl Iterator<Item = &GraphProto> {
 }
 
 /// Weights inside and whole, operators known, in this graph and the ones inside it.
-fn check_graph(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadModelError> {
+fn check_graph(graph: &GraphProto, known: &Operators) -> Result<(), LoadModelError> {
     if graph.node.len() > MAX_NODES {
         let reason = format!("{} nodes; at most {MAX_NODES} are read", graph.node.len());
         return Err(LoadModelError::Refused { reason });
@@ -120,7 +111,7 @@ fn check_graph(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadModelError> {
             if node.name.is_empty() { node.output.first().unwrap_or(&node.op_type) } else { &node.name };
         let own = node.domain.is_empty() || node.domain == "ai.onnx";
         // A few operators of com.microsoft are known to tract by their bare name.
-        if !onnx.op_register.0.contains_key(&node.op_type) {
+        if !known.has(&node.op_type) {
             let operator =
                 if own { node.op_type.clone() } else { format!("{}.{}", node.domain, node.op_type) };
             return Err(LoadModelError::UnknownOperator {
@@ -131,14 +122,14 @@ fn check_graph(graph: &GraphProto, onnx: &Onnx) -> Result<(), LoadModelError> {
         for tensor in node.attribute.iter().flat_map(|a| a.t.iter().chain(&a.tensors)) {
             check_tensor(tensor, name)?;
         }
-        inner(node).try_for_each(|g| check_graph(g, onnx))?;
+        inner(node).try_for_each(|g| check_graph(g, known))?;
     }
     Ok(())
 }
 
 /// A tensor must hold as many bytes as its shape says: tract copies by the shape.
 fn check_tensor(t: &TensorProto, name: &str) -> Result<(), LoadModelError> {
-    use tract_onnx::pb::tensor_proto::DataLocation;
+    use shelfsight_tract::pb::tensor_proto::DataLocation;
     if t.data_location == Some(DataLocation::External as i32) {
         return Err(LoadModelError::ExternalData { tensor: one_line(name) });
     }
@@ -167,9 +158,9 @@ fn read_input(input: &ValueInfoProto, options: &LoadOptions) -> Result<Input, Lo
         return Err(refused("is not a tensor"));
     };
     let element = match DataType::try_from(tensor.elem_type) {
-        Ok(DataType::Float) => f32::datum_type(),
-        Ok(DataType::Int64) => i64::datum_type(),
-        Ok(DataType::Int32) => i32::datum_type(),
+        Ok(DataType::Float) => Element::F32,
+        Ok(DataType::Int64) => Element::I64,
+        Ok(DataType::Int32) => Element::I32,
         Ok(other) => {
             let element = format!("{other:?}").to_lowercase();
             return Err(LoadModelError::InputElement { name: name.clone(), element });

@@ -1,6 +1,6 @@
 //! Proof on opening that no step can leave its slots or weights, whatever a hostile file says.
 
-use super::program::{Element, Packed, Program, Range, Size, Spread, Step, Window};
+use super::program::{Element, Packed, PoolOp, Program, Range, Size, Spread, Step, Window};
 use super::{Limits, OpenPlanError};
 use crate::kernels::int8::{CHANNELS, COLUMNS, MAX_TAPS, packed_depthwise_len, packed_matrix_len};
 
@@ -339,6 +339,85 @@ impl Touch<'_> {
                 let len = self.at(s.len);
                 self.io(&[(s.x, I32, len)], (s.y, F32, len))
             }
+            Step::ConvF32(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let (k, n) = (taps(&s.window) * u64::from(s.window.channels), u64::from(s.out_channels));
+                let padded = n.next_multiple_of(COLUMNS as u64);
+                shape(k, n, pixels)?;
+                self.bytes(s.weights, k * padded * 4)?;
+                self.bytes(s.bias, padded * 4)?;
+                self.work = self.work.saturating_add((pixels * k).saturating_mul(n));
+                self.io(&[(s.x, F32, x)], (s.y, F32, pixels * n))
+            }
+            Step::DepthwiseF32(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let (taps, channels) = (taps(&s.window), u64::from(s.window.channels));
+                shape(taps, channels, pixels)?;
+                self.bytes(s.weights, taps * channels * 4)?;
+                self.bytes(s.bias, channels * 4)?;
+                self.work = self.work.saturating_add((pixels * channels).saturating_mul(taps));
+                self.io(&[(s.x, F32, x)], (s.y, F32, pixels * channels))
+            }
+            Step::ConvTranspose(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let (k, n) = (u64::from(s.window.channels), u64::from(s.out_channels));
+                let taps = taps(&s.window);
+                shape(k, n, pixels)?;
+                shape(k, taps, n)?;
+                let columns = (taps * n).next_multiple_of(COLUMNS as u64);
+                shape(k, columns, x / k)?;
+                self.bytes(s.weights, k * columns * 4)?;
+                self.bytes(s.bias, n * 4)?;
+                self.work = self.work.saturating_add(x.saturating_mul(columns));
+                self.io(&[(s.x, F32, x)], (s.y, F32, pixels * n))
+            }
+            Step::Pool(s) => {
+                let (x, pixels) = self.window(&s.window)?;
+                let y = pixels * u64::from(s.window.channels);
+                let kind = self.program.slots.get(s.x as usize).map_or(F32, |slot| slot.element);
+                if kind == I32 || kind == U8 && s.op != PoolOp::Max {
+                    return Err("only greatest values of u8 are pooled".into());
+                }
+                self.work = self.work.saturating_add(y.saturating_mul(taps(&s.window)));
+                self.io(&[(s.x, kind, x)], (s.y, kind, y))
+            }
+            Step::Softmax(s) => {
+                let (rows, width) = (self.at(s.rows), self.at(s.width));
+                shape(width, 1, rows)?;
+                self.io(&[(s.x, F32, rows * width)], (s.y, F32, rows * width))
+            }
+            Step::Product(s) => {
+                let (batch, rows, k, n) = (self.at(s.batch), self.at(s.rows), self.at(s.k), self.at(s.n));
+                shape(k, n, rows)?;
+                shape(k, n, batch)?;
+                let all = |side: u64| batch.checked_mul(side).ok_or("it is too large");
+                let b = if s.shared { k * n } else { all(k * n)? };
+                self.work = self.work.saturating_add(all(rows)?.saturating_mul(k * n));
+                self.io(&[(s.a, F32, all(rows * k)?), (s.b, F32, b)], (s.y, F32, all(rows * n)?))
+            }
+            Step::ResizeLinear(s) => {
+                let sides = [s.height, s.width, s.channels, s.out_height, s.out_width];
+                if sides.iter().any(|&side| side == 0 || side > MAX_SIDE) {
+                    return Err("a side is 0 or too large".into());
+                }
+                let len = |h: u32, w: u32| u64::from(h) * u64::from(w) * u64::from(s.channels);
+                let (x, y) = (len(s.height, s.width), len(s.out_height, s.out_width));
+                self.io(&[(s.x, F32, x)], (s.y, F32, y))
+            }
+            Step::ChannelNorm(s) => {
+                let (pixels, channels) = (u64::from(s.pixels), u64::from(s.channels));
+                shape(channels, 1, pixels)?;
+                finite(s.epsilon)?;
+                [s.gain, s.shift].into_iter().try_for_each(|r| self.bytes(r, channels * 4))?;
+                self.io(&[(s.x, F32, pixels * channels)], (s.y, F32, pixels * channels))
+            }
+            Step::Fill(s) => {
+                let kind = self.program.slots.get(s.y as usize).map_or(F32, |slot| slot.element);
+                if kind == U8 && !(0.0..=255.0).contains(&s.value) || kind == I32 {
+                    return Err("it fills with a value that its slot does not hold".into());
+                }
+                self.io(&[], (s.y, kind, self.at(s.len)))
+            }
         }
     }
 
@@ -349,6 +428,11 @@ impl Touch<'_> {
         let n = n as usize;
         self.packed(packed, packed_matrix_len(k as usize, n), n.next_multiple_of(COLUMNS) as u64)
     }
+}
+
+/// Taps of a window whose sides were checked.
+fn taps(w: &Window) -> u64 {
+    u64::from(w.kernel_h) * u64::from(w.kernel_w)
 }
 
 /// Sides of a product, small enough that no product of three overflows.

@@ -2,9 +2,10 @@
 
 use super::OpenPlanError;
 use super::program::{
-    AddU8, Attention, Binary, BinaryOp, Conv, Copy, Depthwise, Dequantize, Element, Embed, LayerNorm, Linear,
-    LinearF32, LinearRows, Lookup, MeanU8, Permute, Port, Program, Quantize, QuantizeInput, QuantizeRows,
-    Range, Reduce, ReduceOp, Repeat, Size, Slot, Spread, Step, ToFloat, Unary, UnaryOp,
+    AddU8, Attention, Binary, BinaryOp, ChannelNorm, Conv, ConvF32, ConvTranspose, Copy, Depthwise,
+    DepthwiseF32, Dequantize, Element, Embed, Fill, LayerNorm, Linear, LinearF32, LinearRows, Lookup, MeanU8,
+    Permute, Place, Pool, PoolOp, Port, Product, Program, Quantize, QuantizeInput, QuantizeRows, Range,
+    Reduce, ReduceOp, Repeat, ResizeLinear, Size, Slot, Softmax, Spread, Step, ToFloat, Unary, UnaryOp,
 };
 
 /// A struct whose fields are written and read in their order.
@@ -180,7 +181,7 @@ macro_rules! enums {
         }
     )*};
 }
-enums!(UnaryOp, BinaryOp, Spread, ReduceOp);
+enums!(UnaryOp, BinaryOp, Spread, ReduceOp, PoolOp, Place);
 
 macro_rules! steps {
     ($($name:ident = $word:literal,)*) => {
@@ -232,6 +233,15 @@ steps! {
     Attention = 20,
     Embed = 21,
     ToFloat = 22,
+    ConvF32 = 23,
+    DepthwiseF32 = 24,
+    ConvTranspose = 25,
+    Pool = 26,
+    Softmax = 27,
+    Product = 28,
+    ResizeLinear = 29,
+    ChannelNorm = 30,
+    Fill = 31,
 }
 
 impl Word for Program {

@@ -1,15 +1,28 @@
 //! Runs a checked program. Every access is a checked slice; [`check`](super::check) has proved that none fails.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::StepTime;
 use super::check::MAX_AXES;
-use super::ops::{binary, quantize, quantize_input, reduce, repeat, unary};
-use super::program::{Conv, Depthwise, Element, Packed, Permute, Program, Range8, Size, Step};
-use super::state::{Numbers, State, slice, words};
-use super::window::{gather, inputs, panel, plain};
-use crate::kernels::float::{self, RowLevels};
-use crate::kernels::int8::{self, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, SLACK};
+use super::ops::{binary, quantize, quantize_input, reduce, repeat, resize_linear, unary};
+use super::program::{
+    Conv, ConvF32, ConvTranspose, Depthwise, Element, Packed, Permute, Pool, PoolOp, Program, Range8, Size,
+    Step, Window,
+};
+use super::state::{Numbers, State, parts, slice, words};
+use super::window::{gather, inputs, panel, panel_f32, plain, products, windows};
+use crate::cancel::{Cancel, cancelled};
+use crate::kernels::float::{self, RowLevels, picture};
+use crate::kernels::int8::{self, COLUMNS, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, SLACK};
+use crate::kernels::pool::{self, MAX_PARTS};
+
+/// Multiplications that are worth the while of another thread: some microseconds.
+const LEAST: usize = 200_000;
+/// Multiplications of 8-bit values in the time of one of floats.
+const FLOAT: usize = 4;
+/// Rows that the kernels take at once; parts are whole numbers of them.
+const TILE: usize = 2;
 
 /// One pass over a program.
 pub(super) struct Run<'a> {
@@ -18,16 +31,39 @@ pub(super) struct Run<'a> {
     pub weights: &'a [u8],
     pub kernels: &'static Int8,
     pub length: u32,
+    pub pool: Option<&'a pool::Pool>,
+    pub cancel: Option<&'a Cancel>,
 }
 
 impl Run<'_> {
-    pub fn all(&self, state: &mut State, mut times: Option<&mut Vec<StepTime>>) {
+    /// Whether the pass came to its end.
+    pub fn all(&self, state: &mut State, mut times: Option<&mut Vec<StepTime>>) -> bool {
         for (step, numbers) in self.program.steps.iter().zip(self.numbers) {
+            if cancelled(self.cancel) {
+                return false;
+            }
             let start = times.is_some().then(Instant::now);
             self.step(step, numbers.as_ref(), state);
             if let (Some(times), Some(start)) = (&mut times, start) {
                 times.push(StepTime { name: step.name(), time: start.elapsed() });
             }
+        }
+        true
+    }
+
+    /// Whole rows of `y`, `unit` values each, computed part by part by `work(part, first row, rows)`. Rows do not
+    /// depend on each other, so every cut gives the same bits. `cost` is of one row, in multiplications or the like.
+    fn rows<T: Send>(
+        &self,
+        y: &mut [T],
+        unit: usize,
+        cost: usize,
+        work: impl Fn(usize, usize, &mut [T]) + Sync,
+    ) {
+        let worth = y.len() / unit * cost / LEAST;
+        match self.pool.filter(|_| worth > 1) {
+            Some(pool) => pool.rows(y, unit, TILE, worth.min(parts(Some(pool))), &work),
+            None => work(0, 0, y),
         }
     }
 
@@ -138,8 +174,11 @@ impl Run<'_> {
             (Step::LinearF32(s), Some(numbers)) => {
                 let (rows, k, n) = (self.at(s.rows), s.k as usize, s.n as usize);
                 state.with_f32(s.y, |state, y| {
-                    let (x, y) = (&state.f32(s.x)[..rows * k], &mut y[..rows * n]);
-                    float::linear(x, k, &numbers.first, &numbers.second, n, y);
+                    let x = &state.f32(s.x)[..rows * k];
+                    self.rows(&mut y[..rows * n], n, k * n * FLOAT, |_, first, y| {
+                        let x = &x[first * k..][..y.len() / n * k];
+                        float::linear(x, k, &numbers.first, &numbers.second, n, y);
+                    });
                 });
             }
             (Step::QuantizeRows(s), _) => {
@@ -164,9 +203,12 @@ impl Run<'_> {
                     *range = RowQuant { zero: pair[0] as u8, scale: pair[1] };
                 }
                 state.with_f32(s.y, |state, y| {
-                    let input = Rows { data: state.u8(s.x), stride: k, count: rows };
-                    let ranges = Some(&ranges[..rows]);
-                    self.kernels.matrix_f32(&input, &matrix, ranges, &numbers.first, &mut y[..rows * n]);
+                    let x = state.u8(s.x);
+                    self.rows(&mut y[..rows * n], n, k * n, |_, first, y| {
+                        let input = Rows { data: &x[first * k..], stride: k, count: y.len() / n };
+                        let ranges = Some(&ranges[first..rows]);
+                        self.kernels.matrix_f32(&input, &matrix, ranges, &numbers.first, y);
+                    });
                 });
                 state.ranges = ranges;
             }
@@ -180,21 +222,24 @@ impl Run<'_> {
             (Step::Attention(s), _) => {
                 let (heads, width) = (s.heads as usize, s.width as usize);
                 let (rows, keys) = (self.at(s.rows) * heads * width, self.at(s.keys) * heads * width);
-                let mut scores = std::mem::take(&mut state.scores);
+                let mut floats = std::mem::take(&mut state.floats);
                 state.with_f32(s.y, |state, y| {
-                    let layer = float::Attention {
-                        q: &state.f32(s.q)[..rows],
-                        k: &state.f32(s.k)[..keys],
-                        v: &state.f32(s.v)[..keys],
-                        mask: s.mask.map_or(&[], |mask| state.f32(mask)),
-                        mask_stride: 0,
-                        heads,
-                        width,
-                        scale: s.scale,
-                    };
-                    float::attention(&layer, &mut scores, &mut y[..rows]);
+                    let (row, each) = (heads * width, floats.len() / parts(self.pool));
+                    let places = places(&mut floats, each);
+                    self.rows(&mut y[..rows], row, 2 * keys * FLOAT, |part, first, y| {
+                        let layer = float::Attention {
+                            q: &state.f32(s.q)[first * row..][..y.len()],
+                            k: &state.f32(s.k)[..keys],
+                            v: &state.f32(s.v)[..keys],
+                            mask: s.mask.map_or(&[], |mask| state.f32(mask)),
+                            heads,
+                            width,
+                            scale: s.scale,
+                        };
+                        float::attention(&layer, &mut lock(&places[part]), y);
+                    });
                 });
-                state.scores = scores;
+                state.floats = floats;
             }
             (Step::Embed(s), _) => {
                 let (count, width) = (self.at(s.count), s.width as usize);
@@ -224,8 +269,57 @@ impl Run<'_> {
                     *y = x as f32;
                 }
             }),
+            (Step::ConvF32(s), Some(numbers)) => self.conv_f32(s, numbers, state),
+            (Step::DepthwiseF32(s), Some(numbers)) => {
+                let (w, channels) = (windows(&s.window), s.window.channels as usize);
+                let cost = inputs(&s.window) * FLOAT;
+                state.with_f32(s.y, |state, y| {
+                    let (x, y) = (state.f32(s.x), &mut y[..pixels(&s.window) * channels]);
+                    self.rows(y, channels, cost, |_, first, y| {
+                        picture::depthwise(&w, x, &numbers.first, &numbers.second, first, y);
+                    });
+                });
+            }
+            (Step::ConvTranspose(s), Some(numbers)) => self.conv_transpose(s, numbers, state),
+            (Step::Pool(s), _) => self.pool(s, state),
+            (Step::Softmax(s), _) => {
+                let (width, len) = (self.at(s.width), self.at(s.rows) * self.at(s.width));
+                state.with_f32(s.y, |state, y| float::softmax(&state.f32(s.x)[..len], width, &mut y[..len]));
+            }
+            (Step::Product(s), _) => state.with_f32(s.y, |state, y| {
+                let [batch, rows, k, n] = [s.batch, s.rows, s.k, s.n].map(|side| self.at(side));
+                for item in 0..batch {
+                    let b = if s.shared { 0 } else { item * k * n };
+                    let (a, b) = (&state.f32(s.a)[item * rows * k..], &state.f32(s.b)[b..][..k * n]);
+                    self.rows(&mut y[item * rows * n..][..rows * n], n, k * n * FLOAT, |_, first, y| {
+                        float::product(&a[first * k..][..y.len() / n * k], k, b, n, y);
+                    });
+                }
+            }),
+            (Step::ResizeLinear(s), _) => {
+                state.with_f32(s.y, |state, y| resize_linear(s, state.f32(s.x), y));
+            }
+            (Step::ChannelNorm(s), Some(numbers)) => {
+                let len = s.pixels as usize * s.channels as usize;
+                state.with_f32(s.y, |state, y| {
+                    let (x, y) = (&state.f32(s.x)[..len], &mut y[..len]);
+                    picture::channel_norm(x, &numbers.first, &numbers.second, s.epsilon, y);
+                });
+            }
+            (Step::Fill(s), _) => {
+                let len = self.at(s.len);
+                if self.program.slots[s.y as usize].element == Element::U8 {
+                    state.with_u8(s.y, |_, y| y[..len].fill(s.value as u8));
+                } else {
+                    state.with_f32(s.y, |_, y| y[..len].fill(s.value));
+                }
+            }
             (
                 Step::Conv(_)
+                | Step::ConvF32(_)
+                | Step::DepthwiseF32(_)
+                | Step::ConvTranspose(_)
+                | Step::ChannelNorm(_)
                 | Step::Linear(_)
                 | Step::Depthwise(_)
                 | Step::LinearF32(_)
@@ -275,16 +369,22 @@ impl Run<'_> {
         y: u32,
         to: Option<&Range8>,
     ) {
-        let len = count * matrix.n;
+        let (k, n) = (matrix.k, matrix.n);
         if let Some(to) = to {
             state.with_u8(y, |state, y| {
-                let rows = Rows { data: state.u8(x), stride: matrix.k, count };
-                self.kernels.matrix_u8(&rows, matrix, quant(to), &mut y[..len]);
+                let x = state.u8(x);
+                self.rows(&mut y[..count * n], n, k * n, |_, first, y| {
+                    let rows = Rows { data: &x[first * k..], stride: k, count: y.len() / n };
+                    self.kernels.matrix_u8(&rows, matrix, quant(to), y);
+                });
             });
         } else {
             state.with_f32(y, |state, y| {
-                let rows = Rows { data: state.u8(x), stride: matrix.k, count };
-                self.kernels.matrix_f32(&rows, matrix, None, &[], &mut y[..len]);
+                let x = state.u8(x);
+                self.rows(&mut y[..count * n], n, k * n, |_, first, y| {
+                    let rows = Rows { data: &x[first * k..], stride: k, count: y.len() / n };
+                    self.kernels.matrix_f32(&rows, matrix, None, &[], y);
+                });
             });
         }
     }
@@ -297,24 +397,94 @@ impl Run<'_> {
         if plain(w) {
             return self.multiply(state, s.x, pixels, &matrix, s.y, s.to.as_ref());
         }
-        let stride = k.next_multiple_of(INPUTS);
-        let panel = panel(w);
         let mut scratch = std::mem::take(&mut state.scratch);
-        let mut first = 0;
-        while first < pixels {
-            let count = panel.min(pixels - first);
-            gather(s, state.u8(s.x), first, &mut scratch[..count * stride]);
-            let rows = Rows { data: &scratch, stride, count };
-            let place = first * n..(first + count) * n;
-            match &s.to {
-                Some(to) => state
-                    .with_u8(s.y, |_, y| self.kernels.matrix_u8(&rows, &matrix, quant(to), &mut y[place])),
-                None => state
-                    .with_f32(s.y, |_, y| self.kernels.matrix_f32(&rows, &matrix, None, &[], &mut y[place])),
-            }
-            first += count;
+        let places = places(&mut scratch, panel(w) * k.next_multiple_of(INPUTS) + SLACK);
+        match &s.to {
+            Some(to) => state.with_u8(s.y, |state, y| {
+                self.rows(&mut y[..pixels * n], n, k * n, |part, first, y| {
+                    let multiply = |rows: &Rows, y: &mut [u8]| {
+                        self.kernels.matrix_u8(rows, &matrix, quant(to), y);
+                    };
+                    panels(s, state.u8(s.x), first, &mut lock(&places[part]), y, multiply);
+                });
+            }),
+            None => state.with_f32(s.y, |state, y| {
+                self.rows(&mut y[..pixels * n], n, k * n, |part, first, y| {
+                    let multiply = |rows: &Rows, y: &mut [f32]| {
+                        self.kernels.matrix_f32(rows, &matrix, None, &[], y);
+                    };
+                    panels(s, state.u8(s.x), first, &mut lock(&places[part]), y, multiply);
+                });
+            }),
         }
         state.scratch = scratch;
+    }
+
+    fn conv_f32(&self, s: &ConvF32, numbers: &Numbers, state: &mut State) {
+        let (w, n, k) = (windows(&s.window), s.out_channels as usize, inputs(&s.window));
+        let mut floats = std::mem::take(&mut state.floats);
+        let panel = panel_f32(k);
+        let places = places(&mut floats, panel * k);
+        let still = plain(&s.window);
+        state.with_f32(s.y, |state, y| {
+            let (x, y) = (state.f32(s.x), &mut y[..pixels(&s.window) * n]);
+            self.rows(y, n, k * n * FLOAT, |part, first, y| {
+                if still {
+                    let x = &x[first * k..][..y.len() / n * k];
+                    return float::linear(x, k, &numbers.first, &numbers.second, n, y);
+                }
+                let mut rows = lock(&places[part]);
+                for (i, y) in y.chunks_mut(panel * n).enumerate() {
+                    let rows = &mut rows[..y.len() / n * k];
+                    picture::gather(&w, x, first + i * panel, rows);
+                    float::linear(rows, k, &numbers.first, &numbers.second, n, y);
+                }
+            });
+        });
+        state.floats = floats;
+    }
+
+    /// Products pixel by pixel, then added up where they belong, in the order of the input's pixels.
+    fn conv_transpose(&self, s: &ConvTranspose, numbers: &Numbers, state: &mut State) {
+        let (w, k, n, columns) =
+            (windows(&s.window), s.window.channels as usize, s.out_channels as usize, products(s));
+        let mut floats = std::mem::take(&mut state.floats);
+        let (zeros, rows) = floats.split_at_mut(columns.next_multiple_of(COLUMNS));
+        zeros.fill(0.0);
+        let panel = panel_f32(columns);
+        state.with_f32(s.y, |state, y| {
+            let y = &mut y[..pixels(&s.window) * n];
+            y.chunks_exact_mut(n).for_each(|y| y.copy_from_slice(&numbers.second[..n]));
+            let x = &state.f32(s.x)[..w.height * w.width * k];
+            for (i, x) in x.chunks(panel * k).enumerate() {
+                let rows = &mut rows[..x.len() / k * columns];
+                self.rows(rows, columns, k * columns * FLOAT, |_, first, rows| {
+                    let x = &x[first * k..][..rows.len() / columns * k];
+                    float::linear(x, k, &numbers.first, zeros, columns, rows);
+                });
+                picture::scatter(&w, rows, columns, i * panel, s.window.out_height as usize, y);
+            }
+        });
+        state.floats = floats;
+    }
+
+    fn pool(&self, s: &Pool, state: &mut State) {
+        let (w, channels) = (windows(&s.window), s.window.channels as usize);
+        let (len, cost) = (pixels(&s.window) * channels, inputs(&s.window) * FLOAT);
+        if self.program.slots[s.y as usize].element == Element::U8 {
+            return state.with_u8(s.y, |state, y| {
+                self.rows(&mut y[..len], channels, cost, |_, first, y| {
+                    picture::max_pool(&w, state.u8(s.x), 0, first, y);
+                });
+            });
+        }
+        state.with_f32(s.y, |state, y| {
+            let x = state.f32(s.x);
+            self.rows(&mut y[..len], channels, cost, |_, first, y| match s.op {
+                PoolOp::Max => picture::max_pool(&w, x, f32::NEG_INFINITY, first, y),
+                PoolOp::Mean => picture::mean_pool(&w, x, s.all, first, y),
+            });
+        });
     }
 
     fn depthwise(&self, s: &Depthwise, numbers: &Numbers, state: &mut State) {
@@ -323,7 +493,8 @@ impl Run<'_> {
         let mut scratch = std::mem::take(&mut state.scratch);
         let outside = &mut scratch[..channels + SLACK];
         outside.fill(s.outside);
-        let len = (w.out_height * w.out_width) as usize * channels;
+        let row = w.out_width as usize * channels;
+        let cost = row * (w.kernel_h * w.kernel_w) as usize;
         state.with_u8(s.y, |state, y| {
             let layer = int8::Depthwise {
                 x: state.u8(s.x),
@@ -341,7 +512,8 @@ impl Run<'_> {
                 scale: &numbers.scale,
                 quant: quant(&s.to),
             };
-            self.kernels.depthwise(&layer, 0, &mut y[..len]);
+            let y = &mut y[..w.out_height as usize * row];
+            self.rows(y, row, cost, |_, first, y| self.kernels.depthwise(&layer, first, y));
         });
         state.scratch = scratch;
     }
@@ -377,6 +549,40 @@ impl Run<'_> {
                 at[axis] = 0;
             }
         }
+    }
+}
+
+/// Windows of a step.
+fn pixels(w: &Window) -> usize {
+    w.out_height as usize * w.out_width as usize
+}
+
+/// Stretches of scratch memory, one for each part of a step.
+fn places<T>(scratch: &mut [T], each: usize) -> [Mutex<&mut [T]>; MAX_PARTS] {
+    let mut stretches = scratch.chunks_mut(each.max(1));
+    std::array::from_fn(|_| Mutex::new(stretches.next().unwrap_or_default()))
+}
+
+fn lock<T>(place: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Scratch memory means nothing between parts.
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gathers windows from output pixel `first` on, as many as `scratch` holds at a time, and multiplies them into `y`.
+fn panels<T>(
+    s: &Conv,
+    x: &[u8],
+    first: usize,
+    scratch: &mut [u8],
+    y: &mut [T],
+    multiply: impl Fn(&Rows, &mut [T]),
+) {
+    let (n, stride) = (s.out_channels as usize, inputs(&s.window).next_multiple_of(INPUTS));
+    let panel = panel(&s.window);
+    for (i, y) in y.chunks_mut(panel * n).enumerate() {
+        let count = y.len() / n;
+        gather(s, x, first + i * panel, &mut scratch[..count * stride]);
+        multiply(&Rows { data: scratch, stride, count }, y);
     }
 }
 

@@ -12,12 +12,14 @@ pub mod program;
 mod state;
 mod window;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Kind, Model, ModelBytes, Port, RunError, Tensor};
+use crate::cancel::Cancel;
 use crate::kernels::Isa;
 use crate::kernels::int8::Int8;
+use crate::kernels::pool::Pool;
 use program::Program;
 use state::{Numbers, State};
 
@@ -50,6 +52,7 @@ pub struct Plan {
     weights: std::ops::Range<usize>,
     memory: u64,
     kernels: &'static Int8,
+    pool: Option<Arc<Pool>>,
     /// Memory of runs that ended, for the next.
     idle: Mutex<Vec<State>>,
     input_names: Vec<String>,
@@ -89,6 +92,7 @@ impl Plan {
             output_names: program.outputs.iter().map(|p| p.name.clone()).collect(),
             ports: program.inputs.iter().map(port).collect(),
             kernels,
+            pool: None,
             program,
             numbers,
             bytes,
@@ -125,13 +129,14 @@ impl Plan {
     /// As [`Model::run`].
     pub fn profile(&self, inputs: Vec<(&str, Tensor)>) -> Result<(Vec<Tensor>, Vec<StepTime>), RunError> {
         let mut times = Vec::new();
-        let outputs = self.run_with(inputs, Some(&mut times))?;
+        let outputs = self.run_with(inputs, None, Some(&mut times))?;
         Ok((outputs, times))
     }
 
     fn run_with(
         &self,
         inputs: Vec<(&str, Tensor)>,
+        cancel: Option<&Cancel>,
         mut times: Option<&mut Vec<StepTime>>,
     ) -> Result<Vec<Tensor>, RunError> {
         let (batch, length, inputs) = state::bind(&self.program, &self.ports, inputs)?;
@@ -139,9 +144,10 @@ impl Plan {
         let spare = idle.pop();
         drop(idle);
         let weights = &(*self.bytes).as_ref()[self.weights.clone()];
-        let mut state = spare.unwrap_or_else(|| State::new(&self.program, weights));
+        let mut state = spare.unwrap_or_else(|| State::new(&self.program, weights, self.pool.as_deref()));
         let mut outputs: Vec<Tensor> =
             self.program.outputs.iter().map(|port| state::empty(port, batch, length)).collect();
+        let mut done = true;
         for item in 0..batch {
             state.feed(&self.program, &inputs, item, length);
             let run = exec::Run {
@@ -150,12 +156,17 @@ impl Plan {
                 weights,
                 kernels: self.kernels,
                 length,
+                pool: self.pool.as_deref(),
+                cancel,
             };
-            run.all(&mut state, times.as_deref_mut());
+            done = run.all(&mut state, times.as_deref_mut());
+            if !done {
+                break;
+            }
             state.take(&self.program, &mut outputs, item, length);
         }
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
-        Ok(outputs)
+        if done { Ok(outputs) } else { Err(RunError::Cancelled) }
     }
 }
 
@@ -173,7 +184,21 @@ impl Model for Plan {
     }
 
     fn run(&self, inputs: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>, RunError> {
-        self.run_with(inputs, None)
+        self.run_with(inputs, None, None)
+    }
+
+    fn run_until(
+        &self,
+        inputs: Vec<(&str, Tensor)>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Tensor>, RunError> {
+        self.run_with(inputs, cancel, None)
+    }
+
+    fn share(&mut self, pool: &Arc<Pool>) {
+        self.pool = Some(pool.clone());
+        // Memory for other cuts of the work.
+        self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

@@ -1,6 +1,9 @@
 //! Steps over plain values: level by level, value by value.
 
-use super::program::{BinaryOp, Quantize, QuantizeInput, ReduceOp, Repeat, Spread, UnaryOp};
+use super::program::{
+    BinaryOp, Place, Quantize, QuantizeInput, ReduceOp, Repeat, ResizeLinear, Spread, UnaryOp,
+};
+use crate::kernels::float::picture::between;
 use crate::kernels::float::{self, math};
 
 /// Pixels whose planes are put together at once.
@@ -133,6 +136,32 @@ pub(super) fn reduce(op: ReduceOp, [outer, middle, inner]: [usize; 3], x: &[f32]
             }
         }
         y.iter_mut().for_each(|y| *y = finish(*y));
+    }
+}
+
+pub(super) fn resize_linear(s: &ResizeLinear, x: &[f32], y: &mut [f32]) {
+    let place = |o: usize, side: u32, out: u32| {
+        let (o, side, out) = (o as f32, side as f32, out as f32);
+        match s.place {
+            Place::HalfPixel => (o + 0.5) * side / out - 0.5,
+            Place::Asymmetric => o * side / out,
+            Place::AlignCorners => o * (side - 1.0) / (out - 1.0).max(1.0),
+        }
+    };
+    let (width, channels) = (s.width as usize, s.channels as usize);
+    let rows = y.chunks_exact_mut(s.out_width as usize * channels).take(s.out_height as usize);
+    for (oy, row) in rows.enumerate() {
+        let (top, bottom, down) = between(place(oy, s.height, s.out_height), s.height as usize);
+        for (ox, y) in row.chunks_exact_mut(channels).enumerate() {
+            let (left, right, along) = between(place(ox, s.width, s.out_width), width);
+            let pixel = |row: usize, column: usize| &x[(row * width + column) * channels..][..channels];
+            let above = pixel(top, left).iter().zip(pixel(top, right));
+            let below = pixel(bottom, left).iter().zip(pixel(bottom, right));
+            for (y, ((a, b), (c, d))) in y.iter_mut().zip(above.zip(below)) {
+                let (first, second) = (a + (b - a) * along, c + (d - c) * along);
+                *y = first + (second - first) * down;
+            }
+        }
     }
 }
 

@@ -384,6 +384,116 @@ record! {
 }
 
 record! {
+    /// A dense convolution of floats. Weights are `[kernel_h · kernel_w · channels, n rounded up to 16]`, the bias as
+    /// long as one of their rows; outside the picture are zeros.
+    pub struct ConvF32 {
+        x: u32,
+        y: u32,
+        window: Window,
+        out_channels: u32,
+        weights: Range,
+        bias: Range,
+    }
+}
+
+record! {
+    /// A depthwise convolution of floats: weights `[kernel_h · kernel_w, channels]`, bias `[channels]`.
+    pub struct DepthwiseF32 {
+        x: u32,
+        y: u32,
+        window: Window,
+        weights: Range,
+        bias: Range,
+    }
+}
+
+record! {
+    /// A transposed convolution of floats: pixel `(y, x)` adds its products to output pixels
+    /// `(y · stride_h + tap · dilation_h − pad_top, …)`. Weights are `[channels, taps · out_channels rounded up to 16]`,
+    /// bias `[out_channels]`.
+    pub struct ConvTranspose {
+        x: u32,
+        y: u32,
+        window: Window,
+        out_channels: u32,
+        weights: Range,
+        bias: Range,
+    }
+}
+
+record! {
+    /// Greatest or mean value of each window, channel by channel; `all` divides means by all taps, not by those
+    /// inside. Greatest values also of u8.
+    pub struct Pool {
+        op: PoolOp,
+        x: u32,
+        y: u32,
+        window: Window,
+        all: bool,
+    }
+}
+
+record! {
+    /// `e^x / Σe^x` of rows of floats.
+    pub struct Softmax {
+        x: u32,
+        y: u32,
+        rows: Size,
+        width: Size,
+    }
+}
+
+record! {
+    /// `[batch, rows, k]` times `[batch, k, n]`, or times one `[k, n]` where `shared`.
+    pub struct Product {
+        a: u32,
+        b: u32,
+        y: u32,
+        batch: Size,
+        rows: Size,
+        k: Size,
+        n: Size,
+        shared: bool,
+    }
+}
+
+record! {
+    /// Bilinear resize of a float picture; `place` says where an output pixel lies in the input.
+    pub struct ResizeLinear {
+        x: u32,
+        y: u32,
+        height: u32,
+        width: u32,
+        channels: u32,
+        out_height: u32,
+        out_width: u32,
+        place: Place,
+    }
+}
+
+record! {
+    /// Normalises each channel over the pixels of a float picture: `(x − mean) / √(variance + epsilon) · gain + shift`.
+    pub struct ChannelNorm {
+        x: u32,
+        y: u32,
+        pixels: u32,
+        channels: u32,
+        gain: Range,
+        shift: Range,
+        epsilon: f32,
+    }
+}
+
+record! {
+    /// One value everywhere; in u8 slots a level.
+    pub struct Fill {
+        y: u32,
+        len: Size,
+        value: f32,
+    }
+}
+
+record! {
     /// Whole numbers as floats.
     pub struct ToFloat {
         x: u32,
@@ -493,6 +603,28 @@ words! {
     }
 }
 
+words! {
+    /// What [`Pool`] does.
+    pub enum PoolOp {
+        /// Greatest.
+        Max = 0,
+        /// Mean.
+        Mean = 1,
+    }
+}
+
+words! {
+    /// Where output pixel `o` of [`ResizeLinear`] lies in the input, held inside it.
+    pub enum Place {
+        /// `(o + 0.5) · in / out − 0.5`
+        HalfPixel = 0,
+        /// `o · in / out`
+        Asymmetric = 1,
+        /// `o · (in − 1) / (out − 1)`
+        AlignCorners = 2,
+    }
+}
+
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -540,6 +672,24 @@ pub enum Step {
     Embed(Embed),
     /// See the record.
     ToFloat(ToFloat),
+    /// See the record.
+    ConvF32(ConvF32),
+    /// See the record.
+    DepthwiseF32(DepthwiseF32),
+    /// See the record.
+    ConvTranspose(ConvTranspose),
+    /// See the record.
+    Pool(Pool),
+    /// See the record.
+    Softmax(Softmax),
+    /// See the record.
+    Product(Product),
+    /// See the record.
+    ResizeLinear(ResizeLinear),
+    /// See the record.
+    ChannelNorm(ChannelNorm),
+    /// See the record.
+    Fill(Fill),
 }
 
 /// A whole network.

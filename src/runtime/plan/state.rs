@@ -2,9 +2,10 @@
 
 use super::OpenPlanError;
 use super::program::{Element, Packed, Port, Program, Range, Size, Slot, Step};
-use super::window::scratch;
+use super::window::{inputs, panel_f32, plain, products, scratch};
 use crate::kernels::float::attention_scratch;
-use crate::kernels::int8::{RowQuant, SLACK};
+use crate::kernels::int8::{COLUMNS, RowQuant, SLACK};
+use crate::kernels::pool::{MAX_PARTS, Pool};
 use crate::runtime::{self, RunError, Tensor};
 
 /// Numbers of a layer, read once from the file: aligned and known to be finite.
@@ -37,6 +38,10 @@ fn numbers_of(step: &Step) -> Option<(Option<&Packed>, Range, Range)> {
         Step::LinearRows(s) => Some((Some(&s.packed), s.offset, none)),
         Step::LinearF32(s) => Some((None, s.weights, s.bias)),
         Step::LayerNorm(s) => Some((None, s.gain, s.shift)),
+        Step::ConvF32(s) => Some((None, s.weights, s.bias)),
+        Step::DepthwiseF32(s) => Some((None, s.weights, s.bias)),
+        Step::ConvTranspose(s) => Some((None, s.weights, s.bias)),
+        Step::ChannelNorm(s) => Some((None, s.gain, s.shift)),
         _ => None,
     }
 }
@@ -67,6 +72,14 @@ pub(super) fn numbers(program: &Program, weights: &[u8]) -> Result<Vec<Option<Nu
     program.steps.iter().map(|step| numbers_of(step).map(read).transpose()).collect()
 }
 
+/// Parts a step is cut into at most: some more than threads, which differ in speed.
+pub(super) fn parts(pool: Option<&Pool>) -> usize {
+    pool.map_or(1, |pool| match pool.threads() {
+        1 => 1,
+        threads => (threads * 2).min(MAX_PARTS),
+    })
+}
+
 /// Values of a slot.
 enum Values {
     U8(Vec<u8>),
@@ -77,17 +90,17 @@ enum Values {
 /// Memory of one run.
 pub(super) struct State {
     slots: Vec<Values>,
-    /// Rows of windows, or a row outside the picture.
+    /// Rows of windows for each part of a step, or a row outside the picture.
     pub scratch: Vec<u8>,
     /// Ranges of the rows at hand.
     pub ranges: Vec<RowQuant>,
-    /// Turned keys of a head and scores of a query.
-    pub scores: Vec<f32>,
+    /// Turned keys of a head and scores of a query, or rows of windows, for each part of a step.
+    pub floats: Vec<f32>,
 }
 
 impl State {
     /// Zeroed memory, constants filled in.
-    pub fn new(program: &Program, weights: &[u8]) -> Self {
+    pub fn new(program: &Program, weights: &[u8], pool: Option<&Pool>) -> Self {
         let make = |slot: &Slot| {
             let len = slot.size.at(program.max_length.max(1)) as usize;
             let constant = slice(weights, slot.constant);
@@ -113,18 +126,23 @@ impl State {
             Step::QuantizeRows(s) => Some(s.rows),
             _ => None,
         });
-        let attention = program.steps.iter().filter_map(|step| match step {
+        let floats = program.steps.iter().filter_map(|step| match step {
             Step::Attention(s) => {
                 let keys = s.keys.at(program.max_length.max(1)) as usize;
                 Some(attention_scratch(keys, s.width as usize))
+            }
+            Step::ConvF32(s) if !plain(&s.window) => Some(panel_f32(inputs(&s.window)) * inputs(&s.window)),
+            Step::ConvTranspose(s) => {
+                let columns = products(s);
+                Some(panel_f32(columns) * columns + columns.next_multiple_of(COLUMNS))
             }
             _ => None,
         });
         Self {
             slots: program.slots.iter().map(make).collect(),
-            scratch: vec![0; scratch],
+            scratch: vec![0; scratch * parts(pool)],
             ranges: vec![RowQuant { zero: 0, scale: 1.0 }; rows],
-            scores: vec![0.0; attention.max().unwrap_or(0)],
+            floats: vec![0.0; floats.max().unwrap_or(0) * parts(pool)],
         }
     }
 

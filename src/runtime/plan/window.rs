@@ -1,6 +1,7 @@
 //! Windows of a dense convolution as rows of a matrix.
 
-use super::program::{Conv, Step, Window};
+use super::program::{Conv, ConvTranspose, Step, Window};
+use crate::kernels::float::picture::Windows;
 use crate::kernels::int8::{INPUTS, SLACK};
 
 /// Bytes of gathered windows that are multiplied at once.
@@ -20,6 +21,31 @@ pub(super) fn plain(w: &Window) -> bool {
 /// Windows gathered at once.
 pub(super) fn panel(w: &Window) -> usize {
     (PANEL / inputs(w).next_multiple_of(INPUTS)).max(8)
+}
+
+/// Rows of so many floats that are made at once.
+pub(super) fn panel_f32(row: usize) -> usize {
+    (PANEL / 4 / row).max(4)
+}
+
+/// Products of one input pixel of a transposed convolution.
+pub(super) fn products(s: &ConvTranspose) -> usize {
+    (s.window.kernel_h * s.window.kernel_w * s.out_channels) as usize
+}
+
+/// The window as the float kernels take it.
+pub(super) fn windows(w: &Window) -> Windows {
+    let both = |a: u32, b: u32| [a as usize, b as usize];
+    Windows {
+        height: w.height as usize,
+        width: w.width as usize,
+        channels: w.channels as usize,
+        kernel: both(w.kernel_h, w.kernel_w),
+        stride: both(w.stride_h, w.stride_w),
+        pad: both(w.pad_top, w.pad_left),
+        dilation: both(w.dilation_h, w.dilation_w),
+        out_width: w.out_width as usize,
+    }
 }
 
 /// Bytes of scratch memory that a step needs.

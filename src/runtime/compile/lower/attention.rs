@@ -17,11 +17,11 @@ pub(super) enum Heads {
 /// Scores of queries and keys before they meet the values.
 #[derive(Clone, Debug)]
 pub(super) struct Scores {
-    q: Value,
-    k: Value,
-    scale: f32,
-    mask: Option<Value>,
-    normalised: bool,
+    pub q: Value,
+    pub k: Value,
+    pub scale: f32,
+    pub mask: Option<Value>,
+    pub normalised: bool,
 }
 
 impl Lowering<'_> {
@@ -31,9 +31,10 @@ impl Lowering<'_> {
         if let Some(scores) = self.known.scores.get(a).cloned() {
             let v = self.values.get(b).filter(|v| v.heads == Some(Heads::Rows)).cloned();
             let fits = |v: &Value| scores.normalised && v.dims == scores.k_rows();
-            let v = v
-                .filter(fits)
-                .ok_or_else(|| node.refuse("softmax scores meet something else than values"))?;
+            let Some(v) = v.filter(fits) else {
+                self.spell_out(node, a)?;
+                return Ok(false);
+            };
             let [heads, keys, width] = v.dims[..] else { return Err(node.refuse("its heads are no heads")) };
             let rows = scores.q.dims[1];
             let mut y = self.fresh(vec![heads, rows, width], false, None)?;
@@ -72,41 +73,62 @@ impl Lowering<'_> {
     pub(super) fn over_scores(&mut self, node: &Node) -> Result<bool, CompileError> {
         let found = node.inputs.iter().position(|name| self.known.scores.contains_key(name));
         let Some(at) = found.filter(|_| node.op != "MatMul") else { return Ok(false) };
-        let mut scores = self.known.scores[&node.inputs[at]].clone();
+        let name = node.inputs[at].clone();
+        let mut scores = self.known.scores[&name].clone();
         let other = 1 - at.min(1);
-        let refuse = || node.refuse("attention has another form than softmax(q · k · scale + mask) · v");
-        if scores.normalised {
-            return Err(refuse());
-        }
-        match node.op.as_str() {
-            "Mul" | "Div" if scores.mask.is_none() => {
-                let factor = self.constant(node, other).and_then(Constant::float).ok_or_else(refuse)?;
-                match node.op.as_str() {
-                    "Mul" => scores.scale *= factor,
-                    _ if at == 0 => scores.scale /= factor,
-                    _ => return Err(refuse()),
+        let factor = self.constant(node, other).and_then(Constant::float);
+        let alone = self.graph.only_reader(&name).is_some();
+        let fused = alone
+            && !scores.normalised
+            && match (node.op.as_str(), factor) {
+                ("Mul", Some(factor)) if scores.mask.is_none() => {
+                    scores.scale *= factor;
+                    true
                 }
-            }
-            "Add" if scores.mask.is_none() => {
-                let value = self.value(node, other)?;
-                let mask = self.floats(&value);
-                let keys = scores.k.dims[2];
-                let (last, rest) = mask.dims.split_last().ok_or_else(refuse)?;
-                if *last != keys || rest.iter().any(|d| *d != Size::of(1)) {
-                    return Err(node.refuse("only masks of keys, the same for every query, are held"));
+                ("Div", Some(factor)) if scores.mask.is_none() && at == 0 => {
+                    scores.scale /= factor;
+                    true
                 }
-                scores.mask = Some(mask);
-            }
-            "Softmax" => {
-                if ![-1, 3].contains(&node.int("axis", -1)) {
-                    return Err(refuse());
+                ("Add", _) if scores.mask.is_none() => {
+                    scores.mask = self.mask_of_keys(node, other, scores.k.dims[2])?;
+                    scores.mask.is_some()
                 }
-                scores.normalised = true;
-            }
-            _ => return Err(refuse()),
+                ("Softmax", _) if [-1, 3].contains(&node.int("axis", -1)) => {
+                    scores.normalised = true;
+                    true
+                }
+                _ => false,
+            };
+        if !fused {
+            self.spell_out(node, &name)?;
+            return Ok(false);
         }
         self.known.scores.insert(node.outputs[0].clone(), scores);
         Ok(true)
+    }
+}
+
+impl Lowering<'_> {
+    /// Scores that no fused step takes in become a value, step by step.
+    fn spell_out(&mut self, node: &Node, name: &str) -> Result<(), CompileError> {
+        if let Some(scores) = self.known.scores.remove(name) {
+            let value = self.scores_as_value(node, &scores)?;
+            self.values.insert(name.to_owned(), value);
+        }
+        Ok(())
+    }
+
+    /// A computed mask that is the same for every query.
+    fn mask_of_keys(&mut self, node: &Node, input: usize, keys: Size) -> Result<Option<Value>, CompileError> {
+        if self.constant(node, input).is_some() {
+            return Ok(None);
+        }
+        let value = self.value(node, input)?;
+        let of_keys = value
+            .dims
+            .split_last()
+            .is_some_and(|(last, rest)| *last == keys && rest.iter().all(|d| *d == Size::of(1)));
+        Ok(of_keys.then(|| self.floats(&value)))
     }
 }
 

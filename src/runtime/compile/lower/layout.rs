@@ -142,10 +142,21 @@ impl Lowering<'_> {
             Some(perm) => perm.to_vec(),
             None => (0..=rank as i64).rev().collect(),
         };
-        let axes: Option<Vec<u32>> = perm.iter().skip(1).map(|&a| Some(axis_of(a, rank)? as u32)).collect();
-        let axes = axes.filter(|a| perm.first() == Some(&0) && a.len() == rank);
-        let axes = axes.ok_or_else(|| node.refuse("it moves the batch axis"))?;
-        let dims = axes.iter().map(|&a| value.dims[a as usize]).collect();
+        let axes: Option<Vec<u32>> =
+            perm.iter().filter(|&&a| a != 0).map(|&a| Some(axis_of(a, rank)? as u32)).collect();
+        let axes = axes.filter(|a| perm.len() == rank + 1 && a.len() == rank);
+        let axes = axes.ok_or_else(|| node.refuse("its axes are no permutation"))?;
+        let mut dims: Vec<Size> = axes.iter().map(|&a| value.dims[a as usize]).collect();
+        if perm[0] != 0 {
+            let mut out = self.fresh(dims.clone(), false, value.levels)?;
+            let step = Permute { x: value.buffer, y: out.buffer, dims: value.dims, perm: axes };
+            self.step(Step::Permute(step));
+            let at = perm.iter().position(|&a| a == 0).unwrap_or(0);
+            dims.insert(at, Size::of(1));
+            out.dims = dims;
+            self.moved.insert(node.outputs[0].clone(), out);
+            return Ok(());
+        }
         let out = self.fresh(dims, false, value.levels)?;
         let step = Permute { x: value.buffer, y: out.buffer, dims: value.dims, perm: axes };
         self.step(Step::Permute(step));

@@ -4,11 +4,14 @@
 
 mod attention;
 mod float;
+mod fold;
 mod layout;
 mod patterns;
+mod picture;
 mod quantised;
 mod rows;
 mod shapes;
+mod spelled;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -78,21 +81,30 @@ struct Lowering<'a> {
     weights: Weights,
     buffers: Vec<Buffer>,
     values: HashMap<String, Value>,
+    /// Values whose batch axis (of 1) was moved from the front; `dims` has it where ONNX has it.
+    moved: HashMap<String, Value>,
     quantised: HashMap<String, Quantised>,
+    /// Constants that were computed here.
+    folded: HashMap<String, Constant>,
+    /// Version of the operators.
+    opset: i64,
     /// Outputs of nodes that an earlier step took in.
     done: HashSet<String>,
     known: Known,
 }
 
 /// Steps, memory and weights of a graph.
-pub(super) fn lower(graph: &Graph, inputs: &[Input]) -> Result<(Program, Vec<u8>), CompileError> {
+pub(super) fn lower(graph: &Graph, inputs: &[Input], opset: i64) -> Result<(Program, Vec<u8>), CompileError> {
     let mut lowering = Lowering {
         graph,
         program: Program::default(),
         weights: Weights::default(),
         buffers: Vec::new(),
         values: HashMap::new(),
+        moved: HashMap::new(),
         quantised: HashMap::new(),
+        folded: HashMap::new(),
+        opset,
         done: HashSet::new(),
         known: Known::default(),
     };
@@ -101,7 +113,11 @@ pub(super) fn lower(graph: &Graph, inputs: &[Input]) -> Result<(Program, Vec<u8>
     }
     for node in &graph.nodes {
         if !lowering.done.contains(&node.outputs[0]) {
-            lowering.node(node)?;
+            // What no value can hold is the node's matter.
+            lowering.node(node).map_err(|e| match e {
+                CompileError::Broken { reason } => node.refuse(reason),
+                other => other,
+            })?;
         }
     }
     for name in &graph.outputs {
@@ -147,13 +163,29 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<(), CompileError> {
-        if self.is_inner(node) && node.op == "Mul" || self.over_numbers(node)? || self.over_scores(node)? {
+        if self.fold(node) || self.is_inner(node) && node.op == "Mul" {
+            return Ok(());
+        }
+        if self.over_numbers(node)? {
+            self.settle(&node.outputs[0]);
+            return Ok(());
+        }
+        if self.over_scores(node)? {
             return Ok(());
         }
         match node.op.as_str() {
             "Cast" => self.cast(node),
             "Shape" => self.shape(node),
+            "Gather" if self.one_of_axis(node)? => Ok(()),
             "Gather" => self.embed(node),
+            "Split" => self.split(node),
+            "Expand" => self.expand(node),
+            "Softmax" => self.softmax(node),
+            "ConvTranspose" => self.conv_transpose(node),
+            "MaxPool" | "AveragePool" => self.pool(node),
+            "BatchNormalization" => self.batch_norm(node),
+            "InstanceNormalization" => self.instance_norm(node),
+            "Pad" => self.pad(node),
             "DynamicQuantizeLinear" => self.quantize_rows(node),
             "MatMulInteger" => self.rows_times_matrix(node),
             "MatMul" if self.attention(node)? => Ok(()),
@@ -173,6 +205,7 @@ impl Lowering<'_> {
             "Concat" => self.concat(node),
             "Slice" => self.slice(node),
             "Transpose" => self.transpose(node),
+            "Resize" | "Upsample" if node.text("mode", "nearest") == "linear" => self.resize_linear(node),
             "Resize" | "Upsample" => self.resize(node),
             "Relu" | "Clip" | "Sigmoid" | "Tanh" | "Exp" | "Erf" | "Sqrt" | "Neg" | "Abs" | "HardSigmoid"
             | "HardSwish" | "LeakyRelu" | "Gelu" => self.unary(node),
@@ -192,9 +225,12 @@ impl Lowering<'_> {
         let name = node.input(input).ok_or_else(|| node.refuse(format!("its input {input} is left out")))?;
         match self.values.get(name) {
             Some(value) => Ok(value.clone()),
-            None if self.graph.constants.contains_key(name) || self.quantised.contains_key(name) => {
+            None if self.constants_by_name(name).is_some() || self.quantised.contains_key(name) => {
                 Err(node
                     .refuse(format!("its input `{name}` is a constant where a computed value is expected")))
+            }
+            None if self.moved.contains_key(name) => {
+                Err(node.refuse(format!("the batch axis of its input `{name}` is not the first")))
             }
             None => Err(node.refuse(format!("no node before it makes its input `{name}`"))),
         }
@@ -202,7 +238,12 @@ impl Lowering<'_> {
 
     /// The constant behind an input, if it is one.
     fn constant(&self, node: &Node, input: usize) -> Option<&Constant> {
-        self.graph.constants.get(node.input(input)?)
+        self.constants_by_name(node.input(input)?)
+    }
+
+    /// A constant of the file, or one that was computed.
+    fn constants_by_name(&self, name: &str) -> Option<&Constant> {
+        self.graph.constants.get(name).or_else(|| self.folded.get(name))
     }
 
     fn set(&mut self, node: &Node, value: Value) {

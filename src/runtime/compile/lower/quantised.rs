@@ -5,7 +5,7 @@ use super::{Levels, Lowering, Quantised, Value, axis_of};
 use crate::kernels::float::math;
 use crate::kernels::int8::MAX_TAPS;
 use crate::runtime::compile::CompileError;
-use crate::runtime::compile::graph::{Data, Node};
+use crate::runtime::compile::graph::{Constant, Data, Node};
 use crate::runtime::compile::weights::Layer;
 use crate::runtime::plan::program::{
     AddU8, Conv, Depthwise, Linear, Lookup, MeanU8, Quantize, QuantizeInput, Range8, Size, Step,
@@ -108,7 +108,7 @@ impl Lowering<'_> {
             self.set(node, value);
             return Ok(());
         }
-        if !self.graph.constants.contains_key(name) {
+        if self.constants_by_name(name).is_none() {
             return Err(node.refuse(format!("no node before it makes its input `{name}`")));
         }
         let scale = self.constant(node, 1).and_then(|c| c.floats()).map(<[f32]>::to_vec);
@@ -183,7 +183,8 @@ impl Lowering<'_> {
         let weights = weights.ok_or_else(|| {
             refuse("its weights are not 8-bit constants; only statically quantised layers (QDQ) are compiled yet")
         })?;
-        let constant = &self.graph.constants[&weights.constant];
+        let constant =
+            self.constants_by_name(&weights.constant).ok_or_else(|| refuse("its weights went away"))?;
         let values = constant.wholes().ok_or_else(|| refuse("its weights are floats"))?;
         let side = *constant.dims.get(axis).ok_or_else(|| refuse("its weights have too few axes"))?;
         let inner: usize = constant.dims[axis + 1..].iter().product();
@@ -204,13 +205,13 @@ impl Lowering<'_> {
         let n = scale.len();
         let Some(name) = node.input(2) else { return Ok(vec![0; n]) };
         let floats: Option<Vec<f64>> = if let Some(q) = self.quantised.get(name) {
-            let steps = self.graph.constants[&q.constant].wholes();
+            let steps = self.constants_by_name(&q.constant).and_then(Constant::wholes);
             let scale = |i: usize| f64::from(q.scale[if q.scale.len() == 1 { 0 } else { i }]);
             steps
                 .filter(|s| q.scale.len() == 1 || q.scale.len() == s.len())
                 .map(|steps| steps.iter().enumerate().map(|(i, &v)| v as f64 * scale(i)).collect())
         } else {
-            let floats = self.graph.constants.get(name).and_then(|c| c.floats());
+            let floats = self.constants_by_name(name).and_then(Constant::floats);
             floats.map(|f| f.iter().map(|&v| v.into()).collect())
         };
         let floats = floats
@@ -243,11 +244,11 @@ impl Lowering<'_> {
 
     pub(super) fn conv(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut x = self.value(node, 0)?;
-        self.picture(node, &mut x)?;
         let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
         let Some(levels) = x.levels.filter(|_| quantised) else {
-            return self.conv_f32(node, &x);
+            return self.conv_f32(node);
         };
+        self.picture(node, &mut x)?;
         let (weights, scale, dims) = self.quantised_weights(node, 0)?;
         let [out, per_group, kh, kw] = dims[..] else {
             return Err(node.refuse("only convolutions over pictures are compiled"));
@@ -293,52 +294,6 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Float weights: one pixel at a time for now.
-    fn conv_f32(&mut self, node: &Node, x: &Value) -> Result<(), CompileError> {
-        let x = self.floats(x);
-        let refuse = |why: &str| node.refuse(why.to_owned());
-        let constant =
-            self.constant(node, 1).ok_or_else(|| refuse("its weights are computed while running"))?;
-        let (Some(values), [n, k, 1, 1]) = (constant.floats(), &constant.dims[..]) else {
-            return Err(refuse(
-                "float filters larger than 1x1 are not compiled yet; quantise the model (QDQ)",
-            ));
-        };
-        let (n, k) = (*n, *k);
-        let one = |name: &str| node.ints(name).is_none_or(|v| v.iter().all(|&v| v == 1));
-        let padded = node.ints("pads").is_some_and(|p| p.iter().any(|&p| p != 0));
-        if x.dims[0] != Size::of(k as u32) || !one("strides") || padded || node.int("group", 1) != 1 {
-            return Err(refuse(
-                "float filters with strides, pads or groups are not compiled yet; quantise the model",
-            ));
-        }
-        let columns = n.next_multiple_of(16);
-        let mut matrix = vec![0.0; k * columns];
-        for (i, &w) in values.iter().enumerate() {
-            matrix[i % k * columns + i / k] = w;
-        }
-        let bias = match node.input(2) {
-            None => Some(vec![0.0; n]),
-            Some(name) => match (self.graph.constants.get(name), self.quantised.get(name)) {
-                (Some(c), _) => c.floats().map(<[f32]>::to_vec),
-                (_, Some(q)) => self.graph.constants[&q.constant].wholes().map(|steps| {
-                    let scale = |i: usize| q.scale[if q.scale.len() == 1 { 0 } else { i }];
-                    steps.iter().enumerate().map(|(i, &v)| v as f32 * scale(i)).collect()
-                }),
-                _ => None,
-            },
-        };
-        let mut bias =
-            bias.filter(|b| b.len() == n).ok_or_else(|| refuse("its bias is not a constant a column"))?;
-        bias.resize(columns, 0.0);
-        let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
-        let y = self.fresh(vec![Size::of(n as u32), x.dims[1], x.dims[2]], true, None)?;
-        let pixels = super::product(&x.dims[1..]).unwrap_or_default();
-        self.product_f32(x.buffer, y.buffer, pixels, [k, n], weights, bias);
-        self.set(node, y);
-        Ok(())
-    }
-
     pub(super) fn linear(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut x = self.value(node, 0)?;
         let gemm = node.op == "Gemm";
@@ -352,7 +307,8 @@ impl Lowering<'_> {
         }
         let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
         let Some(levels) = x.levels.filter(|_| quantised) else {
-            return self.linear_f32(node, x);
+            let known = quantised || self.constant(node, 1).is_some();
+            return if known { self.linear_f32(node, x) } else { self.values_product(node) };
         };
         self.plain(&mut x);
         let (weights, scale, dims) = self.quantised_weights(node, usize::from(!transposed))?;
@@ -433,7 +389,11 @@ impl Lowering<'_> {
     }
 
     pub(super) fn concat(&mut self, node: &Node) -> Result<(), CompileError> {
-        let mut parts = (0..node.inputs.len()).map(|i| self.value(node, i)).collect::<Result<Vec<_>, _>>()?;
+        let part = |i| match self.constant_as_value(node, i)? {
+            Some(constant) => Ok(constant),
+            None => self.value(node, i),
+        };
+        let mut parts = (0..node.inputs.len()).map(part).collect::<Result<Vec<_>, CompileError>>()?;
         let Some(first) = parts.first() else { return Err(node.refuse("it has no inputs")) };
         let axis = axis_of(node.int("axis", 1), first.dims.len());
         let axis = axis.ok_or_else(|| node.refuse("it joins along the batch axis"))?;

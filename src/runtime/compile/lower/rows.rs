@@ -63,7 +63,7 @@ impl Lowering<'_> {
         let mul = self.graph.only_reader(&cast.outputs[0]).filter(|n| n.op == "Mul")?;
         let other = mul.inputs.iter().find(|i| **i != cast.outputs[0])?;
         let scales = self.graph.maker(other).filter(|n| n.op == "Gather" && n.input(1) == node.input(1))?;
-        let constant = self.graph.constants.get(scales.input(0)?)?;
+        let constant = self.constants_by_name(scales.input(0)?)?;
         let values = constant.floats().filter(|_| constant.dims == [words, 1])?.to_vec();
         let taken = [cast, mul, scales].map(|n| n.outputs[0].clone()).to_vec();
         Some((values, taken, mul.outputs[0].clone()))
@@ -119,7 +119,7 @@ impl Lowering<'_> {
         let other = mul.inputs.iter().find(|i| **i != cast.outputs[0]).ok_or_else(pattern)?;
         let scales =
             self.graph.maker(other).filter(|n| n.op == "Mul" && self.is_inner(n)).ok_or_else(pattern)?;
-        let scale = scales.inputs.iter().find_map(|i| self.graph.constants.get(i)).ok_or_else(pattern)?;
+        let scale = scales.inputs.iter().find_map(|i| self.constants_by_name(i)).ok_or_else(pattern)?;
         let scale = scale.floats().filter(|s| s.len() == 1 || s.len() == n).ok_or_else(pattern)?;
         let scale: Vec<f32> = (0..n).map(|i| scale[if scale.len() == 1 { 0 } else { i }]).collect();
         let mut taken = vec![cast.outputs[0].clone(), scales.outputs[0].clone(), mul.outputs[0].clone()];
@@ -159,7 +159,7 @@ impl Lowering<'_> {
     fn bias_after(&self, name: &str, n: usize) -> Option<(&Node, Vec<f32>)> {
         let add = self.graph.only_reader(name).filter(|node| node.op == "Add")?;
         let other = add.inputs.iter().find(|i| *i != name)?;
-        let constant = self.graph.constants.get(other)?;
+        let constant = self.constants_by_name(other)?;
         let values = constant.floats().filter(|v| v.len() == n && constant.dims.last() == Some(&n))?;
         Some((add, values.to_vec()))
     }
@@ -169,13 +169,10 @@ impl Lowering<'_> {
         let mut x = self.floats(&x);
         self.plain(&mut x);
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let constant =
-            self.constant(node, 1).ok_or_else(|| refuse("both sides are computed while running"))?;
-        let (Some(values), [rows, columns]) = (constant.floats(), &constant.dims[..]) else {
-            return Err(refuse("its right side is no float matrix"));
-        };
         let transposed = node.op == "Gemm" && node.int("transB", 0) != 0;
-        let (k, n) = if transposed { (*columns, *rows) } else { (*rows, *columns) };
+        let (values, sides) = self.float_weights(node, 1, usize::from(!transposed))?;
+        let [rows, columns] = sides[..] else { return Err(refuse("its right side is no float matrix")) };
+        let (k, n) = if transposed { (columns, rows) } else { (rows, columns) };
         if x.dims.last() != Some(&Size::of(k as u32)) || n == 0 {
             return Err(refuse("its sides do not fit"));
         }
@@ -188,11 +185,12 @@ impl Lowering<'_> {
         let mut taken = None;
         let mut out = node.outputs[0].clone();
         let mut bias = match node.input(2) {
-            Some(name) => {
-                let bias = self.graph.constants.get(name).and_then(|c| c.floats());
-                bias.filter(|b| b.len() == n)
-                    .ok_or_else(|| refuse("its bias is not a constant a column"))?
-                    .to_vec()
+            Some(_) => {
+                let (bias, _) = self.float_weights(node, 2, 0)?;
+                if bias.len() != n {
+                    return Err(refuse("its bias is not a constant a column"));
+                }
+                bias
             }
             None => match self.bias_after(&out, n) {
                 Some((add, bias)) => {

@@ -42,7 +42,7 @@ impl Lowering<'_> {
     pub(super) fn numbers(&self, node: &Node, input: usize) -> Option<Vec<Number>> {
         let name = node.input(input)?;
         self.known.numbers.get(name).cloned().or_else(|| {
-            let wholes = self.graph.constants.get(name)?.wholes()?;
+            let wholes = self.constants_by_name(name)?.wholes()?;
             Some(wholes.into_iter().map(Number::Whole).collect())
         })
     }
@@ -71,7 +71,7 @@ impl Lowering<'_> {
                         .collect()
                 })
             }
-            ("Unsqueeze" | "Squeeze" | "Identity", Some(numbers)) => Some(numbers),
+            ("Unsqueeze" | "Squeeze" | "Identity" | "Cast", Some(numbers)) => Some(numbers),
             ("Concat", _) => {
                 let parts: Option<Vec<_>> = (0..node.inputs.len()).map(|i| self.numbers(node, i)).collect();
                 parts.map(|parts| parts.concat())
@@ -83,7 +83,7 @@ impl Lowering<'_> {
                 self.known.numbers.insert(node.outputs[0].clone(), numbers);
                 Ok(true)
             }
-            None if matches!(node.op.as_str(), "Reshape" | "Slice") => Ok(false),
+            None if matches!(node.op.as_str(), "Reshape" | "Slice" | "Expand") => Ok(false),
             None => Err(node.refuse("it computes with shapes in a way that no plan holds")),
         }
     }
