@@ -8,7 +8,7 @@ use shelfsight::build::{BuildOptions, CatalogueRow, Models, build_pack};
 use shelfsight::encode::{EncoderFiles, read_encoder_files};
 use shelfsight::engine::{Engine, EngineOptions, Query};
 use shelfsight::frame::Frame;
-use shelfsight::index::{IndexKind, IndexParams};
+use shelfsight::index::IndexParams;
 use shelfsight::options::FindOptions;
 
 /// Products of the pack, all found by text; half of them have a picture.
@@ -51,7 +51,8 @@ fn pack(folder: &Path) -> std::path::PathBuf {
     };
     let options = BuildOptions {
         images: folder.to_owned(),
-        index: IndexParams { kind: IndexKind::Flat, bytes: 64, seed: 0 },
+        index: IndexParams { seed: 0, ..IndexParams::default() },
+        auto: None,
         skip_bad: false,
         created: 0,
         generator: "bench".to_owned(),

@@ -31,7 +31,7 @@ fn search(c: &mut Criterion) {
     ];
     let mut group = c.benchmark_group("search");
     for (name, kind, bytes) in kinds {
-        let params = IndexParams { kind, bytes, seed: 1 };
+        let params = IndexParams { kind, bytes, ..IndexParams::default() };
         let built = build(&params, &vectors, DIM, &mut |_| ()).expect("vectors are sound");
         assert_eq!(built.kind, kind, "{:?}", built.note);
         for times in [1, 10] {

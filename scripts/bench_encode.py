@@ -123,7 +123,9 @@ def main() -> None:
     import onnxruntime as ort
 
     command = binary()
-    print(f"{platform.platform()}, ONNX Runtime {ort.__version__}, threads: {options.threads}, {options.rounds} rounds\n")
+    print(
+        f"{platform.platform()}, ONNX Runtime {ort.__version__}, threads: {options.threads}, {options.rounds} rounds\n"
+    )
     print("| model | engine | median ms | of ONNX Runtime's, paired | open ms | RSS added MB |")
     print("|---|---|---:|---|---:|---:|")
     cases = [("image", 0), ("detector", 0), *(("text", n) for n in options.tokens)]
@@ -134,9 +136,7 @@ def main() -> None:
         base = []
         for _ in range(options.rounds):
             base.append(theirs(made, tokens or 8, options.seconds))
-            for engine, row in ours(
-                command, model, tokens or 32, options.seconds, options.threads
-            ).items():
+            for engine, row in ours(command, model, tokens or 32, options.seconds, options.threads).items():
                 rounds.setdefault(engine, []).append(row["ms_median"])
                 rows[engine] = row
         name = f"{model}, {tokens} tokens" if tokens else model

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Tests the kernels' ARM paths on an x86-64 Debian machine: builds the library for 64-bit ARM and runs its kernel tests
 # under qemu on three processors, each with more instructions than the one before.
-#   scripts/test-arm.sh [FILTER]      FILTER names tests, kernels:: by default
+#   scripts/test-arm.sh [FILTER...]   filters name tests; by default kernels:: and the fingerprint of the index
 # Uses rustc if it has the target (rustup target add aarch64-unknown-linux-gnu), else installs Debian's compiler beside.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-filter=${1:-kernels::}
+filters=("$@")
+[ $# -gt 0 ] || filters=(kernels:: every_instruction_set)
 target=aarch64-unknown-linux-gnu
 has_target() { [ -d "$("$1" --print sysroot)/lib/rustlib/$target/lib" ]; }
 
@@ -38,7 +39,7 @@ run() { # PROCESSOR PATH...
     printf '\n== %s: %s\n' "$processor" "$*"
     # A test compares the paths it finds with these, so that none is left out without a word.
     SHELFSIGHT_PATHS="$*" CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="${qemu[*]} -cpu $processor" \
-        cargo test --release --locked --target $target -p shelfsight --no-default-features --lib -- "$filter"
+        cargo test --release --locked --target $target -p shelfsight --no-default-features --lib -- "${filters[@]}"
 }
 run cortex-a53 Neon Scalar
 run cortex-a76 Dotprod Neon Scalar

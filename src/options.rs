@@ -18,13 +18,28 @@ pub struct FindOptions {
     pub region: Option<Rect>,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// How far to search a large catalogue.
+    pub depth: Depth,
     /// Ends the query early once raised.
     pub cancel: Option<Cancel>,
 }
 
+/// How far to search an index of inverted lists, by what was measured when the pack was built. Other indexes are always
+/// searched whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Depth {
+    /// As far as it still finds noticeably more.
+    #[default]
+    Auto,
+    /// Until this share of the ten nearest was found, 0 to 1.
+    Recall(f64),
+    /// As long as a query took this many microseconds on the machine that built the pack.
+    Microseconds(f64),
+}
+
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { top: 10, filters: Vec::new(), region: None, barcode: true, cancel: None }
+        Self { top: 10, filters: Vec::new(), region: None, barcode: true, depth: Depth::Auto, cancel: None }
     }
 }
 
@@ -49,10 +64,12 @@ impl Default for ScanOptions {
     }
 }
 
-/// One condition on a catalogue column, as `category=Snacks` or `attr.colour=red|blue`.
+/// One condition on a catalogue column, as `category=Snacks`, `attr.colour=red|blue` or `brand!=Nordlys`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     column: Column,
+    /// Whether the values are those that must not be there.
+    not: bool,
     values: Vec<String>,
 }
 
@@ -90,10 +107,15 @@ pub enum FilterError {
 impl std::str::FromStr for Filter {
     type Err = FilterError;
 
-    /// `COLUMN=VALUE`, or `COLUMN=V1|V2` for any of several; letter case does not matter.
+    /// `COLUMN=VALUE`, or `COLUMN=V1|V2` for any of several, or `COLUMN!=V1|V2` for none of them, which products without
+    /// a value satisfy too; letter case does not matter.
     fn from_str(text: &str) -> Result<Self, FilterError> {
         let shape = || FilterError::Shape { text: text.to_owned() };
         let (column, values) = text.split_once('=').ok_or_else(shape)?;
+        let (column, not) = match column.strip_suffix('!') {
+            Some(column) => (column, true),
+            None => (column, false),
+        };
         let values: Vec<String> =
             values.split('|').map(|v| v.trim().to_lowercase()).filter(|v| !v.is_empty()).collect();
         let column = match column.trim() {
@@ -106,7 +128,7 @@ impl std::str::FromStr for Filter {
                 _ => return Err(FilterError::Column { column: other.to_owned() }),
             },
         };
-        if values.is_empty() { Err(shape()) } else { Ok(Self { column, values }) }
+        if values.is_empty() { Err(shape()) } else { Ok(Self { column, not, values }) }
     }
 }
 
@@ -139,7 +161,7 @@ impl Filter {
             Column::Category => record.category(),
             Column::Attr(name) => record.attr(name),
         };
-        value.is_some_and(|value| self.values.contains(&value.to_lowercase()))
+        value.is_some_and(|value| self.values.contains(&value.to_lowercase())) != self.not
     }
 }
 
@@ -169,6 +191,9 @@ mod tests {
             ("attr.colour=red", true),
             ("attr.size=red", false),
             ("id=a1", true),
+            ("brand!=Other|nordlys", false),
+            ("brand!=Other", true),
+            ("attr.size!=red", true),
         ] {
             assert_eq!(text.parse::<Filter>().unwrap().accepts(&record), want, "{text}");
         }
@@ -188,7 +213,7 @@ mod tests {
 
     #[test]
     fn refuses_what_it_cannot_read() {
-        for text in ["category", "=x", "category=", "category=|", "title=x", "attr.=x"] {
+        for text in ["category", "=x", "!=x", "category=", "category=|", "title=x", "attr.=x"] {
             assert!(text.parse::<Filter>().is_err(), "{text}");
         }
     }

@@ -93,7 +93,8 @@ impl Shop {
         let out = self.dir.path().join(format!("{kind}.shelf"));
         let options = BuildOptions {
             images: self.dir.path().to_owned(),
-            index: IndexParams { kind, bytes: 8, seed: 1 },
+            index: IndexParams { kind, bytes: 8, ..IndexParams::default() },
+            auto: None,
             skip_bad: false,
             created: 0,
             generator: "test".to_owned(),

@@ -58,6 +58,39 @@ pub enum BenchCommand {
     /// The shipped models on every instruction set of this CPU, in turns; with `--models`, ONNX through tract beside
     /// them.
     Encode(BenchEncodeArgs),
+    /// The index: recall against time, one line for each depth of search at each number of bytes.
+    Search(BenchSearchArgs),
+}
+
+/// `shelfsight bench search`
+#[derive(Args)]
+pub struct BenchSearchArgs {
+    /// Folder with base.npy, learn.npy and query.npy, u8 or f32, `[n, d]`.
+    #[arg(long)]
+    pub vectors: PathBuf,
+    /// What vectors are compared by.
+    #[arg(long, value_enum, default_value_t = MetricArg::L2)]
+    pub metric: MetricArg,
+    /// Bytes a vector, all in; 16, 40, 72 and 160 without it.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1025))]
+    pub bytes: Option<u32>,
+    /// Queries.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub queries: u32,
+    /// Fixes every choice of the training.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What vectors are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetricArg {
+    /// Euclidean distance.
+    L2,
+    /// Inner product.
+    Ip,
+    /// Cosine.
+    Cosine,
 }
 
 /// `shelfsight bench device`
@@ -161,7 +194,7 @@ pub struct BuildArgs {
     /// Kind of index.
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
     pub index: IndexArg,
-    /// Bytes a vector for pq and rq.
+    /// Bytes a vector for pq, opq, rq and trq.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=512))]
     pub bytes: Option<u32>,
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
@@ -177,7 +210,7 @@ impl BuildArgs {
     fn check(&self) -> Result<(), clap::Error> {
         let refuse = |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
         if self.index == IndexArg::Flat && self.bytes.is_some() {
-            return refuse("--bytes is for --index pq and rq; a flat index keeps vectors whole");
+            return refuse("--bytes is for --index pq, opq, rq and trq; a flat index keeps vectors whole");
         }
         let images = self.encoder.iter().filter(|e| matches!(e, EncoderChoice::Image(_))).count();
         if images > 1 || self.encoder.len() - images > 1 {
@@ -192,7 +225,7 @@ impl BuildArgs {
 /// Kinds of index.
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
 pub enum IndexArg {
-    /// Exact up to 50,000 vectors, compressed above.
+    /// Exact while that is small; above, the kind that finds most on a sample of the catalogue.
     Auto,
     /// Exact.
     Flat,
@@ -200,6 +233,10 @@ pub enum IndexArg {
     Pq,
     /// Residual quantization.
     Rq,
+    /// Product quantization after a rotation.
+    Opq,
+    /// Inverted lists of transformed residual codes.
+    Trq,
 }
 
 /// `shelfsight find`
@@ -217,7 +254,7 @@ pub struct FindArgs {
     /// Products to return.
     #[arg(long, default_value_t = 10)]
     pub top: usize,
-    /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l'; may be repeated.
+    /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l', or none of them, as 'brand!=A|B'; may be repeated.
     #[arg(long)]
     pub filter: Vec<Filter>,
 }

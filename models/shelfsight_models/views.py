@@ -112,9 +112,7 @@ def build(
     jobs, rows = _jobs(pictures, plan)
     shape = (len(jobs), *fronts.shape[1:])
     np.lib.format.open_memmap(target / "front.npy", "w+", np.int8, shape).flush()
-    np.lib.format.open_memmap(
-        target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.width)
-    ).flush()
+    np.lib.format.open_memmap(target / "teacher.npy", "w+", np.float16, (len(jobs), backbone.width)).flush()
     state = (pictures, plan, str(target), scale, jobs)
     chunks = [(i, min(i + 256, len(jobs))) for i in range(0, len(jobs), 256)]
     with mp.get_context("fork").Pool(workers, _start, (state,)) as pool:

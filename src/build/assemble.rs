@@ -30,6 +30,8 @@ pub struct BuildOptions {
     pub images: PathBuf,
     /// Kind and size of the indexes.
     pub index: IndexParams,
+    /// Choose kind and parameters by measuring instead, for so many bytes a row if given; `index` gives the seed.
+    pub auto: Option<Option<usize>>,
     /// Leave out pictures that cannot be used, and products that nothing can find then, instead of stopping.
     pub skip_bad: bool,
     /// Unix time written into the pack, in seconds.
@@ -101,8 +103,8 @@ pub fn build_pack(
     let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), options, progress)?;
     let mut texts = embed::texts(rows, loaded.text.as_ref(), progress)?;
     let (rows, unfindable) = findable(rows, &mut images, &mut texts, options.skip_bad)?;
-    let image_index = index::build(&images, &options.index, progress)?;
-    let text_index = index::build(&texts, &options.index, progress)?;
+    let image_index = index::build(&images, options, progress)?;
+    let text_index = index::build(&texts, options, progress)?;
 
     let meta = PackMeta {
         format: VERSION,

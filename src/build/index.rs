@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::assemble::{BuildStep, Progress};
+use super::assemble::{BuildOptions, BuildStep, Progress};
 use super::embed::Embedded;
 use super::error::BuildError;
-use crate::index::{self, BuiltIndex, IndexParams, IndexView, SearchError};
-use crate::pack::{IndexMeta, Measured};
+use crate::eval::vectors::{Point, depths, frontier};
+use crate::index::{self, BuiltIndex, IndexView, SearchError};
+use crate::pack::{CurvePoint, IndexMeta, Measured};
 
 /// Rows searched after the build to measure the index against exact search.
 const SAMPLE: usize = 200;
@@ -20,15 +21,23 @@ pub(super) struct Part {
 /// The index of all vectors, or `None` if there are none.
 pub(super) fn build(
     embedded: &Embedded,
-    params: &IndexParams,
+    options: &BuildOptions,
     progress: Progress<'_>,
 ) -> Result<Option<Part>, BuildError> {
     if embedded.products.is_empty() {
         return Ok(None);
     }
-    let built = index::build(params, &embedded.vectors, embedded.dim, &mut |share| {
+    let (mut params, mut reason) = (options.index, None);
+    if let Some(bytes) = options.auto {
+        let choice = index::choose(&embedded.vectors, embedded.dim, bytes, params.seed)?;
+        (params, reason) = (choice.params, Some(choice.reason));
+    }
+    let mut built = index::build(&params, &embedded.vectors, embedded.dim, &mut |share| {
         progress(BuildStep::Index, (share.clamp(0.0, 1.0) * 1000.0) as u64, 1000);
     })?;
+    if let Some(reason) = reason {
+        built.params.insert("chosen".into(), reason);
+    }
     let view = IndexView::open(&built.quantizer, &built.codes)?;
     let meta = IndexMeta {
         kind: built.kind.to_string(),
@@ -47,7 +56,7 @@ fn measure(view: &IndexView<'_>, embedded: &Embedded) -> Result<Measured, BuildE
     let step = rows.div_ceil(SAMPLE).max(1);
     let vector = |row: usize| &embedded.vectors[row * embedded.dim..(row + 1) * embedded.dim];
     let sample: Vec<usize> = (0..rows).step_by(step).collect();
-    let found: Vec<usize> = sample
+    let exact: Vec<Vec<u32>> = sample
         .par_iter()
         .map(|&at| {
             let query = vector(at);
@@ -55,11 +64,53 @@ fn measure(view: &IndexView<'_>, embedded: &Embedded) -> Result<Measured, BuildE
             let mut exact: Vec<(f32, u32)> = (0..rows).map(|row| (dot(row), row as u32)).collect();
             let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
             exact.select_nth_unstable_by(k - 1, order);
-            let exact: Vec<u32> = exact[..k].iter().map(|(_, row)| *row).collect();
-            let hits = view.search(query, k, &|_| true)?;
-            Ok::<_, SearchError>(hits.iter().filter(|hit| exact.contains(&hit.row)).count())
+            exact[..k].iter().map(|(_, row)| *row).collect()
         })
-        .collect::<Result<_, _>>()?;
-    let recall = found.iter().sum::<usize>() as f64 / (k * sample.len()) as f64;
-    Ok(Measured { sample: sample.len() as u32, recall_at_10: recall })
+        .collect();
+    let share = |found: usize| found as f64 / (k * sample.len()) as f64;
+    let count =
+        |hits: &[index::Hit], exact: &[u32]| hits.iter().filter(|hit| exact.contains(&hit.row)).count();
+    let curve = match view.lists() {
+        Some(lists) => curve(view, lists.quantizer().lists(), &sample, &exact, &vector)?,
+        None => Vec::new(),
+    };
+    let recall = match curve.last() {
+        Some(deepest) => deepest.recall_at_10,
+        None => {
+            let found: Vec<usize> = sample
+                .par_iter()
+                .zip(&exact)
+                .map(|(&at, exact)| {
+                    Ok::<_, SearchError>(count(&view.search(vector(at), k, &|_| true)?, exact))
+                })
+                .collect::<Result<_, _>>()?;
+            share(found.iter().sum())
+        }
+    };
+    Ok(Measured { sample: sample.len() as u32, recall_at_10: recall, curve })
+}
+
+/// Depths of search that pay, on one thread.
+fn curve<'v>(
+    view: &IndexView<'_>,
+    lists: usize,
+    sample: &[usize],
+    exact: &[Vec<u32>],
+    vector: &impl Fn(usize) -> &'v [f32],
+) -> Result<Vec<CurvePoint>, BuildError> {
+    let mut points: Vec<Point> = Vec::new();
+    for probe in depths(lists) {
+        // One at a time: a search that shares its caches with others tells nothing of a phone.
+        let queries = sample.iter().map(|&at| vector(at));
+        points.push(crate::eval::vectors::measure(view, queries, exact, probe)?);
+    }
+    Ok(frontier(points)
+        .into_iter()
+        .map(|p| CurvePoint {
+            lists: p.probe.lists as u32,
+            refine: p.probe.refine as u32,
+            recall_at_10: p.recall10,
+            microseconds: (p.ms_median * 1e4).round() / 10.0,
+        })
+        .collect())
 }

@@ -12,7 +12,7 @@ use crate::encode::EncodeError;
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
-use crate::options::{Filter, FindOptions, MAX_TOP};
+use crate::options::{Depth, Filter, FindOptions, MAX_TOP};
 use crate::pack::IndexSections;
 
 /// What to look for: a picture, words, or both.
@@ -107,7 +107,7 @@ impl Engine {
         check_top(options.top)?;
         check_cancel(options.cancel.as_ref())?;
         let mut ms = query.ms.clone();
-        let matches = self.rank(query, options.top, &options.filters, &mut ms)?;
+        let matches = self.rank(query, options.top, &options.filters, options.depth, &mut ms)?;
         Ok(Found { matches, barcodes: query.barcodes.clone(), ms })
     }
 
@@ -117,12 +117,13 @@ impl Engine {
         query: &EncodedQuery,
         top: usize,
         filters: &[Filter],
+        depth: Depth,
         ms: &mut Timings,
     ) -> Result<Vec<Match>, FindError> {
         if top == 0 {
             return Ok(Vec::new());
         }
-        let evidence = ms.measure("search", || self.evidence(query, top, filters))?;
+        let evidence = ms.measure("search", || self.evidence(query, top, filters, depth))?;
         ms.measure("fuse", || {
             let mut order: Vec<(u32, Evidence)> = evidence.into_iter().collect();
             order.sort_by(|(a, x), (b, y)| y.order().total_cmp(&x.order()).then(a.cmp(b)));
@@ -143,6 +144,7 @@ impl Engine {
         query: &EncodedQuery,
         top: usize,
         filters: &[Filter],
+        depth: Depth,
     ) -> Result<BTreeMap<u32, Evidence>, FindError> {
         let allowed = self.allowed(filters)?;
         let deleted = self.pack.tombstones();
@@ -170,9 +172,11 @@ impl Engine {
             words = Some(Side::words(vector, calibration, images.as_ref(), texts.as_ref(), shared));
         }
         // More than asked for, so that a product second by looks and second by words can come first.
-        let depth = top.saturating_mul(2).max(32);
+        let wanted = top.saturating_mul(2).max(32);
+        let all = filters.is_empty() && deleted.deleted() == 0;
+        let keep: Option<&dyn Fn(u32) -> bool> = if all { None } else { Some(&keep) };
         for side in [&looks, &words].into_iter().flatten() {
-            for product in side.nearest(depth, &keep)? {
+            for product in side.nearest(wanted, keep, depth)? {
                 found.entry(product).or_default();
             }
         }

@@ -11,7 +11,7 @@ use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::geometry::Rect;
 use crate::live::{Decision, Governor, Heat, Motion, Pace, Seen, Thumb, Track, Tracks};
-use crate::options::ScanOptions;
+use crate::options::{Depth, ScanOptions};
 
 /// Score below which a box is named again at the next detection that is [`RETRY`] later: the next view may be better.
 const DOUBTFUL: f32 = 0.5;
@@ -203,7 +203,7 @@ impl Engine {
         for (gtin, place) in &barcodes {
             let Some(place) = place.filter(outside) else { continue };
             let query = EncodedQuery { barcodes: vec![*gtin], ..EncodedQuery::default() };
-            let matches = self.rank(&query, options.top, &options.filters, &mut ms)?;
+            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
             if !matches.is_empty() {
                 boxes.push((place, 1.0));
                 alone.push((place, matches));
@@ -234,7 +234,7 @@ impl Engine {
                         .measure("encode", || encoder.encode_until(frame, Some(rect.grow(MARGIN)), cancel))?;
                     let query =
                         EncodedQuery { image: Some(image), barcodes: inside, ..EncodedQuery::default() };
-                    let matches = self.rank(&query, options.top, &options.filters, &mut ms)?;
+                    let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
                     Named { matches, at: now, size }
                 }
             };

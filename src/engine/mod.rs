@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use self::memory::Budget;
 use self::models::Slot;
-use self::rows::ProductIndex;
+use self::rows::{Places, ProductIndex};
 use crate::cancel::Cancel;
 use crate::detect::Detector;
 use crate::encode::{ImageEncoder, TextEncoder};
@@ -150,6 +150,8 @@ pub struct Engine {
     image: Slot<ImageEncoder>,
     text: Slot<TextEncoder>,
     detector: Slot<Detector>,
+    /// Of the index of pictures and of that of texts.
+    places: [Places; 2],
     pool: Arc<Pool>,
     memory: Budget,
 }
@@ -173,6 +175,7 @@ impl Engine {
             image: Slot::new(options.image_encoder.map(|encoder| encoder.shared(&pool))),
             text: Slot::new(options.text_encoder.map(|encoder| encoder.shared(&pool))),
             detector: Slot::new(None),
+            places: Default::default(),
             pool,
             memory: Budget::new(options.max_memory),
         };
@@ -192,7 +195,12 @@ impl Engine {
     }
 
     fn product_index(&self, sections: IndexSections) -> Result<Option<ProductIndex<'_>>, OpenEngineError> {
-        ProductIndex::open(&self.pack, sections)
+        let [images, texts] = &self.places;
+        let places = match sections {
+            IndexSections::Image => images,
+            IndexSections::Text => texts,
+        };
+        ProductIndex::open(&self.pack, sections, places)
     }
 
     /// Barcodes of a picture of about so many products, or of a part of it, each with its place in the picture.

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use super::error::OpenEngineError;
-use crate::index::{IndexView, SearchError};
+use crate::index::{IndexView, Keep, Probe, SearchError};
 use crate::kernels;
-use crate::pack::{EncoderKind, IndexSections, Pack, RowsView};
+use crate::options::Depth;
+use crate::pack::{EncoderKind, IndexSections, Measured, Pack, RowsView};
 
 /// Rows of one product looked at when its evidence is completed; more pictures than this add nothing.
 const MAX_ROWS: u32 = 256;
@@ -15,18 +17,31 @@ const MAX_ROWS: u32 = 256;
 /// give 0.861 to 0.865, the mean alone 0.868.
 const CENTROID: f32 = 0.5;
 
+/// Share of recall that a deeper search must add to be worth its time.
+const WORTH: f64 = 0.005;
+
+/// Where the rows of inverted lists are, worked out when first asked for: list and place of each.
+pub(super) type Places = OnceLock<Vec<(u32, u32)>>;
+
 /// An index and its row table; rows of one product lie together, in product order.
 pub(super) struct ProductIndex<'a> {
     index: IndexView<'a>,
     rows: RowsView<'a>,
+    places: &'a Places,
+    measured: Option<&'a Measured>,
 }
 
 impl<'a> ProductIndex<'a> {
     /// The pack's index of pictures or texts, or `None` if it has none.
-    pub fn open(pack: &'a Pack, sections: IndexSections) -> Result<Option<Self>, OpenEngineError> {
-        let (kind, encoder) = match sections {
-            IndexSections::Image => (EncoderKind::Image, &pack.meta().image),
-            IndexSections::Text => (EncoderKind::Text, &pack.meta().text),
+    pub fn open(
+        pack: &'a Pack,
+        sections: IndexSections,
+        places: &'a Places,
+    ) -> Result<Option<Self>, OpenEngineError> {
+        let meta = pack.meta();
+        let (kind, encoder, index_meta) = match sections {
+            IndexSections::Image => (EncoderKind::Image, &meta.image, &meta.image_index),
+            IndexSections::Text => (EncoderKind::Text, &meta.text, &meta.text_index),
         };
         let rows = pack.rows(sections);
         let Some((quantizer, codes)) = pack.index(sections).filter(|_| !rows.is_empty()) else {
@@ -42,7 +57,8 @@ impl<'a> ProductIndex<'a> {
         if index.dim() != dim {
             return Err(broken(format!("vectors of {} components from an encoder of {dim}", index.dim())));
         }
-        Ok(Some(Self { index, rows }))
+        let measured = index_meta.as_ref().and_then(|m| m.measured.as_ref());
+        Ok(Some(Self { index, rows, places, measured }))
     }
 
     /// Whether the rows of each product lie together in product order; read once when a pack is opened.
@@ -84,12 +100,18 @@ impl<'a> ProductIndex<'a> {
         &self,
         query: &[f32],
         products: usize,
-        keep: &dyn Fn(u32) -> bool,
+        keep: Option<&dyn Fn(u32) -> bool>,
+        depth: Depth,
     ) -> Result<Vec<u32>, SearchError> {
-        let keep_row = |row| self.rows.product(row).is_some_and(keep);
+        let keep_row =
+            |row| self.rows.product(row).is_some_and(|product| keep.is_none_or(|keep| keep(product)));
+        let keep_rows = if keep.is_none() { Keep::All } else { Keep::Each(&keep_row) };
+        let mut probe = self.probe(depth);
         let mut k = products.saturating_mul(4);
         loop {
-            let hits = self.index.search(query, k, &keep_row)?;
+            // A longer list needs more candidates, and more lists to find them in.
+            probe.refine = probe.refine.max(2 * k.min(self.rows.len() as usize));
+            let hits = self.index.search_with(query, k, &probe, keep_rows)?;
             let mut seen = HashSet::new();
             let named = hits.iter().filter_map(|hit| self.rows.product(hit.row));
             let found: Vec<u32> = named.filter(|&product| seen.insert(product)).collect();
@@ -98,7 +120,28 @@ impl<'a> ProductIndex<'a> {
                 return Ok(found);
             }
             k = k.saturating_mul(4);
+            probe.lists = probe.lists.saturating_mul(4);
         }
+    }
+
+    /// How far to search, by what was measured.
+    fn probe(&self, depth: Depth) -> Probe {
+        let point = self.measured.and_then(|m| match depth {
+            Depth::Auto => m.depth_for_recall(m.recall_at_10 - WORTH),
+            Depth::Recall(recall) => m.depth_for_recall(recall),
+            Depth::Microseconds(time) => m.depth_for_time(time),
+        });
+        match point {
+            Some(p) => Probe { lists: p.lists as usize, refine: p.refine as usize, ..Probe::default() },
+            None => Probe::default(),
+        }
+    }
+
+    /// The vector a row stands for.
+    fn vector(&self, row: u32) -> Option<Vec<f32>> {
+        let Some(lists) = self.index.lists() else { return self.index.reconstruct(row) };
+        let (list, at) = *self.places.get_or_init(|| lists.places()).get(row as usize)?;
+        lists.reconstruct(list, at)
     }
 
     /// How near one product is to `query`, or `None` if it has no rows: the cosine of its nearest row and, with weight
@@ -110,7 +153,7 @@ impl<'a> ProductIndex<'a> {
         let rows = rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS));
         let mut mean = vec![0.0; self.index.dim()];
         let mut nearest = f32::NEG_INFINITY;
-        for vector in rows.filter_map(|row| self.index.reconstruct(row)) {
+        for vector in rows.filter_map(|row| self.vector(row)) {
             nearest = nearest.max(kernels::dot(query, &vector));
             mean.iter_mut().zip(&vector).for_each(|(sum, v)| *sum += v);
         }

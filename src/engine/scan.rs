@@ -7,7 +7,7 @@ use super::{Engine, Item, Scan, Timings};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::geometry::Rect;
-use crate::options::ScanOptions;
+use crate::options::{Depth, ScanOptions};
 
 /// Margin around a detected box, as a share of its sides: detectors cut close, encoders like some surroundings.
 pub(super) const MARGIN: f32 = 0.03;
@@ -48,13 +48,13 @@ impl Engine {
             }
             let region = Some(found.rect.grow(MARGIN));
             query.image = Some(ms.measure("encode", || encoder.encode_until(frame, region, cancel))?);
-            let matches = self.rank(&query, options.top, &options.filters, &mut ms)?;
+            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
             items.push(Item { rect: found.rect, detection: found.score, matches });
         }
         for ((gtin, place), used) in barcodes.iter().zip(used) {
             let (false, Some(rect)) = (used, place) else { continue };
             let query = EncodedQuery { barcodes: vec![*gtin], ..EncodedQuery::default() };
-            let matches = self.rank(&query, options.top, &options.filters, &mut ms)?;
+            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
             if !matches.is_empty() {
                 items.push(Item { rect: *rect, detection: 1.0, matches });
             }

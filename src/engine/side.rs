@@ -5,6 +5,7 @@ use crate::embedding::Embedding;
 use crate::encode::{Calibration, Calibrations};
 use crate::fuse::score::log_odds;
 use crate::index::SearchError;
+use crate::options::Depth;
 
 /// Wrong rows beside each right one when the curves between pictures and texts were fitted, drawn at random. (Curves
 /// within a kind were fitted against the nearest wrong rows, which the number of products hardly changes.)
@@ -68,16 +69,23 @@ impl<'a> Side<'a> {
         Self { vector, own: rows(own), other: rows(other) }
     }
 
-    /// Products worth scoring, at least `depth` where there are so many.
-    pub fn nearest(&self, depth: usize, keep: &dyn Fn(u32) -> bool) -> Result<Vec<u32>, SearchError> {
+    /// Products worth scoring, at least `wanted` where there are so many.
+    ///
+    /// `keep` admits products; all without it.
+    pub fn nearest(
+        &self,
+        wanted: usize,
+        keep: Option<&dyn Fn(u32) -> bool>,
+        depth: Depth,
+    ) -> Result<Vec<u32>, SearchError> {
         let mut products = Vec::new();
         if let Some(own) = &self.own {
-            products.extend(own.index.nearest(self.vector.as_slice(), depth, keep)?);
+            products.extend(own.index.nearest(self.vector.as_slice(), wanted, keep, depth)?);
         }
         if let Some(other) = &self.other {
             let has_own = |product| self.own.as_ref().is_some_and(|own| own.index.has(product));
-            let keep = |product| keep(product) && !has_own(product);
-            products.extend(other.index.nearest(self.vector.as_slice(), depth, &keep)?);
+            let keep = |product| keep.is_none_or(|keep| keep(product)) && !has_own(product);
+            products.extend(other.index.nearest(self.vector.as_slice(), wanted, Some(&keep), depth)?);
         }
         Ok(products)
     }

@@ -1,4 +1,6 @@
-//! Retrieval metrics: recall@k, MAR@k, mAP, latency.
+//! Retrieval metrics: recall@k, MAR@k, mAP, latency; indexes against exact search over sets of vectors.
 
 pub mod metrics;
+pub mod npy;
 pub mod run;
+pub mod vectors;

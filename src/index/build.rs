@@ -1,10 +1,14 @@
 //! Training and encoding an index; small catalogues get smaller codebooks, or none.
 
 use super::IndexKind;
+use super::lists::Metric;
 use super::scale::{RowScales, Scales};
+use super::trq::{self, Size};
 use super::view::header;
 use crate::kernels::f16;
-use crate::quant::{MAX_BYTES, MAX_DIM, Pq, PqParams, QUANTIZER_HEADER_LEN, Rq, RqParams, TrainError};
+use crate::quant::{
+    MAX_BYTES, MAX_DIM, Opq, OpqParams, Pq, PqParams, QUANTIZER_HEADER_LEN, Rq, RqParams, TrainError,
+};
 use std::collections::BTreeMap;
 
 /// Beam of the residual quantizer's encoder.
@@ -21,15 +25,18 @@ const TRAINING: f32 = 0.6;
 pub struct IndexParams {
     /// How rows are stored.
     pub kind: IndexKind,
-    /// Bytes a row, all in: code and scale. Flat rows ignore it.
+    /// Bytes a row, all in: code and scale; of inverted lists also row numbers, padding, and each row's share of
+    /// centroids and rotations. Flat rows ignore it.
     pub bytes: usize,
+    /// What rows are compared by. Anything but the cosine needs [`IndexKind::Trq`].
+    pub metric: Metric,
     /// Fixes every choice; the same input and seed give the same bytes on any number of threads.
     pub seed: u64,
 }
 
 impl Default for IndexParams {
     fn default() -> Self {
-        Self { kind: IndexKind::Flat, bytes: 64, seed: 1 }
+        Self { kind: IndexKind::Flat, bytes: 64, metric: Metric::Cosine, seed: 1 }
     }
 }
 
@@ -51,7 +58,7 @@ pub struct BuiltIndex {
 }
 
 /// Why an index cannot be built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildIndexError {
     /// No vectors, or not a whole number of them, or a dimension out of range.
@@ -80,6 +87,20 @@ pub enum BuildIndexError {
         /// Bytes asked for.
         bytes: usize,
     },
+    /// No inverted lists of this size, and no flat rows to fall back to.
+    #[error("{reason}")]
+    Size {
+        /// Why.
+        reason: String,
+    },
+    /// Only inverted lists compare by anything but the cosine.
+    #[error("a {kind} index compares by cosine only; build trq for {}", metric.name())]
+    Metric {
+        /// Kind asked for.
+        kind: IndexKind,
+        /// Metric asked for.
+        metric: Metric,
+    },
     /// The quantizer refused.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -98,6 +119,21 @@ pub fn build(
     dim: usize,
     progress: &mut dyn FnMut(f32),
 ) -> Result<BuiltIndex, BuildIndexError> {
+    build_from(params, vectors, vectors, dim, progress)
+}
+
+/// [`build`] with inverted lists that are trained on other vectors, `training`, `[t, dim]`, than they hold. The other
+/// kinds always train on what they hold.
+///
+/// # Errors
+/// [`BuildIndexError`]
+pub fn build_from(
+    params: &IndexParams,
+    training: &[f32],
+    vectors: &[f32],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+) -> Result<BuiltIndex, BuildIndexError> {
     if dim == 0 || dim > MAX_DIM || vectors.is_empty() || !vectors.len().is_multiple_of(dim) {
         return Err(BuildIndexError::Shape { values: vectors.len(), dim });
     }
@@ -105,24 +141,56 @@ pub fn build(
     if u32::try_from(n).is_err() {
         return Err(BuildIndexError::Rows { rows: n });
     }
-    let vectors = unit_rows(vectors, dim)?;
+    if params.kind != IndexKind::Flat && !(2..=MAX_BYTES + 1).contains(&params.bytes) {
+        return Err(BuildIndexError::Bytes { bytes: params.bytes });
+    }
+    if params.metric != Metric::Cosine {
+        return by_other_metric(params, training, vectors, dim, progress);
+    }
+    let (original, vectors) = (vectors, unit_rows(vectors, dim)?);
     let built = match params.kind {
         IndexKind::Flat => flat(&vectors, dim, None),
-        IndexKind::Pq | IndexKind::Rq => {
-            if !(2..=MAX_BYTES + 1).contains(&params.bytes) {
-                return Err(BuildIndexError::Bytes { bytes: params.bytes });
+        IndexKind::Trq => match Size::fit(n, dim, params.bytes) {
+            Ok(size) => {
+                let own = std::ptr::eq(training, original);
+                let training = if own { None } else { Some(unit_rows(training, dim)?) };
+                let training = training.as_ref().unwrap_or(&vectors);
+                trq::build(params, size, [training, &vectors], dim, progress)?
             }
-            match Plan::choose(params, n, dim) {
-                Ok(plan) => plan.build(params.seed, &vectors, dim, progress)?,
-                Err(note) => flat(&vectors, dim, Some(note)),
-            }
-        }
+            Err(note) => flat(&vectors, dim, Some(note + ": kept flat")),
+        },
+        IndexKind::Pq | IndexKind::Rq | IndexKind::Opq => match Plan::choose(params, n, dim) {
+            Ok(plan) => plan.build(params.seed, &vectors, dim, progress)?,
+            Err(note) => flat(&vectors, dim, Some(note)),
+        },
     };
     progress(1.0);
     Ok(built)
 }
 
-fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
+/// Lengths count, so there is no flat index to fall back to.
+fn by_other_metric(
+    params: &IndexParams,
+    training: &[f32],
+    vectors: &[f32],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+) -> Result<BuiltIndex, BuildIndexError> {
+    let (kind, metric) = (params.kind, params.metric);
+    if kind != IndexKind::Trq {
+        return Err(BuildIndexError::Metric { kind, metric });
+    }
+    let n = vectors.len() / dim;
+    if let Some(at) = vectors.iter().position(|v| !v.is_finite()) {
+        return Err(BuildIndexError::Vector { row: at / dim });
+    }
+    let size = Size::fit(n, dim, params.bytes).map_err(|reason| BuildIndexError::Size { reason })?;
+    let built = trq::build(params, size, [training, vectors], dim, progress)?;
+    progress(1.0);
+    Ok(built)
+}
+
+pub(super) fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
     let mut out = Vec::with_capacity(vectors.len());
     for (row, x) in vectors.chunks_exact(dim).enumerate() {
         let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
@@ -159,11 +227,12 @@ impl Plan {
     fn choose(params: &IndexParams, n: usize, dim: usize) -> Result<Self, String> {
         let kind = params.kind;
         // The last byte of a row is its scale.
-        let m = if kind == IndexKind::Pq { (params.bytes - 1).min(dim) } else { params.bytes - 1 };
+        let m = if kind != IndexKind::Rq { (params.bytes - 1).min(dim) } else { params.bytes - 1 };
         let flat = n * dim * 2;
         let size = |k: usize| {
-            let codebooks = if kind == IndexKind::Pq { 1 } else { m };
-            QUANTIZER_HEADER_LEN + codebooks * k * dim * 2 + n * (m + 1)
+            let codebooks = if kind == IndexKind::Rq { m } else { 1 };
+            let rotation = if kind == IndexKind::Opq { dim * (dim + 16) } else { 0 };
+            QUANTIZER_HEADER_LEN + rotation + codebooks * k * dim * 2 + n * (m + 1)
         };
         let pays = |k: usize| k * ROWS_PER_CENTROID <= n && size(k) <= flat / 4 * 3;
         let Some(k) = [256, 128, 64, 32, 16].into_iter().find(|&k| pays(k)) else {
@@ -191,10 +260,23 @@ impl Plan {
     ) -> Result<BuiltIndex, BuildIndexError> {
         let Self { kind, m, k, note } = self;
         let trained = &mut |share: f32| progress(share * TRAINING);
-        let quantizer = if kind == IndexKind::Pq {
-            Trained::Pq(Pq::train(vectors, dim, &PqParams { m, k, seed, ..PqParams::default() }, trained)?)
-        } else {
-            Trained::Rq(Rq::train(vectors, dim, &RqParams { m, k, seed, ..RqParams::default() }, trained)?)
+        let quantizer = match kind {
+            IndexKind::Rq => Trained::Rq(Rq::train(
+                vectors,
+                dim,
+                &RqParams { m, k, seed, ..RqParams::default() },
+                trained,
+            )?),
+            IndexKind::Opq => {
+                let params = OpqParams { m, k, seed, ..OpqParams::default() };
+                Trained::Opq(Opq::train(vectors, dim, &params, trained)?)
+            }
+            _ => Trained::Pq(Pq::train(
+                vectors,
+                dim,
+                &PqParams { m, k, seed, ..PqParams::default() },
+                trained,
+            )?),
         };
         let codes = quantizer.encode(vectors, dim, progress);
         let decoded: Vec<f32> = codes.chunks_exact(m).flat_map(|code| quantizer.decode(code)).collect();
@@ -219,6 +301,7 @@ impl Plan {
 enum Trained {
     Pq(Pq<'static>),
     Rq(Rq<'static>),
+    Opq(Opq<'static>),
 }
 
 impl Trained {
@@ -232,6 +315,10 @@ impl Trained {
                 let encoder = rq.encoder(BEAM);
                 in_steps(vectors, dim, progress, |v| encoder.encode(v))
             }
+            Self::Opq(opq) => {
+                let encoder = opq.encoder();
+                in_steps(vectors, dim, progress, |v| encoder.encode(v))
+            }
         }
     }
 
@@ -239,6 +326,7 @@ impl Trained {
         match self {
             Self::Pq(pq) => pq.decode(code),
             Self::Rq(rq) => rq.decode(code),
+            Self::Opq(opq) => opq.decode(code),
         }
     }
 
@@ -246,6 +334,7 @@ impl Trained {
         match self {
             Self::Pq(pq) => pq.to_bytes(),
             Self::Rq(rq) => rq.to_bytes(),
+            Self::Opq(opq) => opq.to_bytes(),
         }
     }
 }
@@ -270,7 +359,7 @@ mod tests {
     use super::*;
 
     fn params(kind: IndexKind, bytes: usize) -> IndexParams {
-        IndexParams { kind, bytes, seed: 1 }
+        IndexParams { kind, bytes, ..IndexParams::default() }
     }
 
     #[test]

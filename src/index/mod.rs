@@ -16,15 +16,22 @@
 //! of what is left, so both are fitted on the catalogue when the index is built. One byte a row holds the factor.
 //! Estimates may pass 1 by a little.
 
+mod auto;
+mod bitmap;
 mod build;
+pub mod lists;
 mod scale;
 mod search;
 mod topk;
+mod trq;
 mod view;
 
-pub use build::{BuildIndexError, BuiltIndex, IndexParams, build};
+pub use auto::{Choice, choose};
+pub use bitmap::Bitmap;
+pub use build::{BuildIndexError, BuiltIndex, IndexParams, build, build_from};
+pub use lists::{AddError, Keep, Lists, Live, Metric, Probe};
 pub use search::{Hit, SearchError};
-pub use view::{INDEX_HEADER_LEN, IndexView, OpenIndexError};
+pub use view::{INDEX_HEADER_LEN, IndexView, OpenIndexError, lists_index};
 
 use std::fmt;
 
@@ -38,21 +45,27 @@ pub enum IndexKind {
     Pq,
     /// Residual quantizer: most accurate a byte, slower to build, larger codebook.
     Rq,
+    /// Optimised product quantizer: [`Pq`](Self::Pq) after one rotation.
+    Opq,
+    /// Transformed residual quantizer in inverted lists: only part of a large catalogue is looked at.
+    Trq,
 }
 
 impl IndexKind {
-    /// `flat`, `pq` or `rq`.
+    /// `flat`, `pq`, `rq`, `opq` or `trq`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Flat => "flat",
             Self::Pq => "pq",
             Self::Rq => "rq",
+            Self::Opq => "opq",
+            Self::Trq => "trq",
         }
     }
 
     /// The kind of this name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Flat, Self::Pq, Self::Rq].into_iter().find(|k| k.name() == name)
+        [Self::Flat, Self::Pq, Self::Rq, Self::Opq, Self::Trq].into_iter().find(|k| k.name() == name)
     }
 }
 

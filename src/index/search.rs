@@ -1,5 +1,6 @@
 //! The exhaustive scan: score a block of rows, then look only at those that could enter the k best.
 
+use super::lists::{Keep, Probe};
 use super::topk::TopK;
 use super::view::{IndexView, Store};
 use crate::kernels::{self, TABLE};
@@ -54,6 +55,9 @@ impl IndexView<'_> {
         k: usize,
         keep: &dyn Fn(u32) -> bool,
     ) -> Result<Vec<Hit>, SearchError> {
+        if self.lists().is_some() {
+            return self.search_with(query, k, &Probe::default(), Keep::Each(keep));
+        }
         let query = self.unit(query)?;
         let mut top = TopK::new(k.min(self.len() as usize));
         if k == 0 || self.is_empty() {
@@ -86,20 +90,54 @@ impl IndexView<'_> {
         Ok(top.finish())
     }
 
-    fn unit(&self, query: &[f32]) -> Result<Vec<f32>, SearchError> {
-        if query.len() != self.dim {
-            return Err(SearchError::Dimension { expected: self.dim, found: query.len() });
-        }
-        if let Some(at) = query.iter().position(|v| !v.is_finite()) {
-            return Err(SearchError::NotFinite { at });
-        }
-        // f64: squares of large finite f32 would overflow.
-        let norm = query.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-        if norm < 1e-12 {
-            return Err(SearchError::Zero);
-        }
-        Ok(query.iter().map(|&v| (f64::from(v) / norm) as f32).collect())
+    /// [`search`](Self::search) with a say in how far it goes, and with filters as sets of rows. Indexes without
+    /// inverted lists are searched whole.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub fn search_with(
+        &self,
+        query: &[f32],
+        k: usize,
+        probe: &Probe,
+        keep: Keep<'_>,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let Some(lists) = self.lists() else {
+            return match keep {
+                Keep::All => self.search(query, k, &|_| true),
+                Keep::Rows(rows) => self.search(query, k, &|row| rows.contains(row)),
+                Keep::Each(keep) => self.search(query, k, keep),
+                Keep::Except(rows) => self.search(query, k, &|row| !rows.contains(row)),
+            };
+        };
+        Ok(lists.nearest(&lists.comparable(query)?, k, probe, keep, None))
     }
+
+    fn unit(&self, query: &[f32]) -> Result<Vec<f32>, SearchError> {
+        unit(query, self.dim)
+    }
+}
+
+/// Whether a vector has `dim` components, all finite.
+pub(super) fn check(query: &[f32], dim: usize) -> Result<(), SearchError> {
+    if query.len() != dim {
+        return Err(SearchError::Dimension { expected: dim, found: query.len() });
+    }
+    match query.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(SearchError::NotFinite { at }),
+        None => Ok(()),
+    }
+}
+
+/// A checked vector, scaled to length 1.
+pub(super) fn unit(query: &[f32], dim: usize) -> Result<Vec<f32>, SearchError> {
+    check(query, dim)?;
+    // f64: squares of large finite f32 would overflow.
+    let norm = query.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    if norm < 1e-12 {
+        return Err(SearchError::Zero);
+    }
+    Ok(query.iter().map(|&v| (f64::from(v) / norm) as f32).collect())
 }
 
 #[cfg(test)]
@@ -143,7 +181,8 @@ mod tests {
     /// Recall of the ten nearest, and of the nearest among the ten found.
     fn recall(kind: IndexKind, bytes: usize, n: usize, dim: usize) -> (f32, f32) {
         let (rows, queries) = clustered(n, dim, 100);
-        let built = build(&IndexParams { kind, bytes, seed: 1 }, &rows, dim, &mut |_| ()).unwrap();
+        let built =
+            build(&IndexParams { kind, bytes, ..IndexParams::default() }, &rows, dim, &mut |_| ()).unwrap();
         assert_eq!(built.kind, kind, "{:?}", built.note);
         let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
         let (mut all, mut first) = (0, 0);
@@ -178,8 +217,10 @@ mod tests {
         }
         for n in [1, 2, 15, 60] {
             let (rows, queries) = clustered(n, 24, 3);
-            for kind in [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq] {
-                let built = build(&IndexParams { kind, bytes: 8, seed: 1 }, &rows, 24, &mut |_| ()).unwrap();
+            for kind in [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq, IndexKind::Opq] {
+                let built =
+                    build(&IndexParams { kind, bytes: 8, ..IndexParams::default() }, &rows, 24, &mut |_| ())
+                        .unwrap();
                 assert!(built.kind == kind || built.note.is_some());
                 let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
                 for query in queries.chunks(24) {
@@ -197,10 +238,14 @@ mod tests {
     fn small(kind: usize) -> &'static (BuiltIndex, Vec<f32>) {
         static BUILT: OnceLock<Vec<(BuiltIndex, Vec<f32>)>> = OnceLock::new();
         let all = BUILT.get_or_init(|| {
-            let kinds = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq];
+            let kinds = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq, IndexKind::Opq];
             let one = |kind| {
                 let (rows, queries) = clustered(SMALL, 16, 1);
-                (build(&IndexParams { kind, bytes: 4, seed: 1 }, &rows, 16, &mut |_| ()).unwrap(), queries)
+                (
+                    build(&IndexParams { kind, bytes: 4, ..IndexParams::default() }, &rows, 16, &mut |_| ())
+                        .unwrap(),
+                    queries,
+                )
             };
             kinds.map(one).into()
         });
@@ -210,11 +255,11 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]
         #[test]
-        fn a_score_is_the_product_with_the_row_as_stored(kind in 0usize..3, bytes in 2usize..9, n in 64usize..200, seed in any::<u64>()) {
-            let kind = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq][kind];
+        fn a_score_is_the_product_with_the_row_as_stored(kind in 0usize..4, bytes in 2usize..9, n in 64usize..200, seed in any::<u64>()) {
+            let kind = [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq, IndexKind::Opq][kind];
             let mut next = numbers(seed);
             let rows: Vec<f32> = (0..n * 20).map(|_| next()).collect();
-            let built = build(&IndexParams { kind, bytes, seed }, &rows, 20, &mut |_| ()).unwrap();
+            let built = build(&IndexParams { kind, bytes, seed, ..IndexParams::default() }, &rows, 20, &mut |_| ()).unwrap();
             let view = IndexView::open(&built.quantizer, &built.codes).unwrap();
             let query: Vec<f32> = (0..20).map(|_| next()).collect();
             let norm = kernels::dot(&query, &query).sqrt();
@@ -236,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn damaged_indexes_are_refused_or_answer(at in 0usize..2000, byte in any::<u8>(), kind in 0usize..3, cut in any::<bool>()) {
+        fn damaged_indexes_are_refused_or_answer(at in 0usize..2000, byte in any::<u8>(), kind in 0usize..4, cut in any::<bool>()) {
             let (built, queries) = small(kind);
             let (mut quantizer, mut codes) = (built.quantizer.clone(), built.codes.clone());
             let at = if at < 1000 { at % 48 } else { at };
@@ -306,11 +351,17 @@ mod tests {
     #[test]
     fn builds_are_the_same_on_any_number_of_threads() {
         let (rows, _) = clustered(1200, 16, 1);
-        for kind in [IndexKind::Pq, IndexKind::Rq] {
+        for kind in [IndexKind::Pq, IndexKind::Rq, IndexKind::Opq] {
             let run = |threads| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 pool.install(|| {
-                    build(&IndexParams { kind, bytes: 4, seed: 5 }, &rows, 16, &mut |_| ()).unwrap()
+                    build(
+                        &IndexParams { kind, bytes: 4, seed: 5, ..IndexParams::default() },
+                        &rows,
+                        16,
+                        &mut |_| (),
+                    )
+                    .unwrap()
                 })
             };
             assert_eq!(run(1), run(3));

@@ -1,9 +1,10 @@
 //! An index over bytes of a pack: header checked, nothing copied.
 
 use super::IndexKind;
+use super::lists::{Lists, Metric};
 use super::scale::Scales;
 use crate::kernels::f16;
-use crate::quant::{MAX_DIM, OpenQuantizerError, Pq, Rq};
+use crate::quant::{MAX_DIM, OpenQuantizerError, Opq, Pq, Rq, Trq};
 
 /// Version of the index header.
 pub(super) const INDEX_VERSION: u16 = 1;
@@ -59,12 +60,15 @@ pub(super) enum Store<'a> {
     Flat,
     Pq(Pq<'a>),
     Rq(Rq<'a>),
+    Opq(Opq<'a>),
+    Lists(Box<Lists<'a>>),
 }
 
 /// An index that borrows its quantizer and codes.
 #[derive(Debug)]
 pub struct IndexView<'a> {
     pub(super) dim: usize,
+    rows: u32,
     pub(super) row_len: usize,
     pub(super) codes: &'a [u8],
     pub(super) store: Store<'a>,
@@ -77,6 +81,8 @@ pub(super) fn header(kind: IndexKind, dim: usize, rows: usize, row_len: usize, s
         IndexKind::Flat => 1,
         IndexKind::Pq => 2,
         IndexKind::Rq => 3,
+        IndexKind::Opq => 4,
+        IndexKind::Trq => 5,
     };
     let mut out = Vec::with_capacity(INDEX_HEADER_LEN);
     out.extend(INDEX_VERSION.to_le_bytes());
@@ -86,6 +92,16 @@ pub(super) fn header(kind: IndexKind, dim: usize, rows: usize, row_len: usize, s
     out.extend(scales.min.to_le_bytes());
     out.extend(scales.step.to_le_bytes());
     out.extend([0; 8]);
+    out
+}
+
+/// The quantizer section of inverted lists: rows compared by `metric`, whose codes err by `error` on average (squared).
+pub fn lists_index(trq: &Trq<'_>, metric: Metric, error: f32, rows: u32, codes: &[u8]) -> Vec<u8> {
+    let row_len = codes.len().checked_div(rows as usize).unwrap_or(0);
+    let scales = Scales { min: error, step: 0.0 };
+    let mut out = header(IndexKind::Trq, trq.dim(), rows as usize, row_len, scales);
+    out[3] = metric.number();
+    out.extend(trq.to_bytes());
     out
 }
 
@@ -99,15 +115,17 @@ impl<'a> IndexView<'a> {
             return Err(OpenIndexError::Header { found: quantizer.len() });
         };
         let word = |i: usize| head.as_chunks().0.get(i).map_or([0; 4], |b| *b);
-        let [version_low, version_high, kind, zero] = word(0);
+        let [version_low, version_high, kind, metric] = word(0);
         let version = u16::from_le_bytes([version_low, version_high]);
         let [dim, rows, row_len] = [1, 2, 3].map(|i| u32::from_le_bytes(word(i)));
         let scales = Scales { min: f32::from_le_bytes(word(4)), step: f32::from_le_bytes(word(5)) };
-        if version != INDEX_VERSION || !(1..=3).contains(&kind) {
+        if version != INDEX_VERSION || !(1..=5).contains(&kind) {
             return Err(OpenIndexError::Unknown { version, kind });
         }
         let malformed = |what| Err(OpenIndexError::Malformed { what });
-        if zero != 0 || word(6) != [0; 4] || word(7) != [0; 4] {
+        let metric = Metric::of(metric).filter(|m| kind == 5 || *m == Metric::Cosine);
+        let Some(metric) = metric else { return malformed("the metric") };
+        if word(6) != [0; 4] || word(7) != [0; 4] {
             return malformed("reserved bytes are not zero");
         }
         if dim == 0 || dim as usize > MAX_DIM {
@@ -117,12 +135,30 @@ impl<'a> IndexView<'a> {
             1 if rest.is_empty() => Store::Flat,
             1 => return malformed("a flat index has no quantizer"),
             2 => Store::Pq(Pq::from_bytes(rest)?),
-            _ => Store::Rq(Rq::from_bytes(rest)?),
+            3 => Store::Rq(Rq::from_bytes(rest)?),
+            4 => Store::Opq(Opq::from_bytes(rest)?),
+            _ => {
+                let trq = Trq::from_bytes(rest)?;
+                if trq.dim() != dim as usize {
+                    return malformed("the dimension is not the quantizer's");
+                }
+                if scales.step != 0.0 || !(0.0..f32::MAX).contains(&scales.min) {
+                    return malformed("the error of the codes");
+                }
+                if u64::from(row_len) != (codes.len() as u64).checked_div(u64::from(rows)).unwrap_or(0) {
+                    return malformed("the bytes a row");
+                }
+                let lists = Box::new(Lists::open(trq, metric, scales.min, rows, codes)?);
+                let (dim, row_len) = (dim as usize, row_len as usize);
+                return Ok(Self { dim, rows, row_len, codes, store: Store::Lists(lists), scales });
+            }
         };
         let (quantizer_dim, expected) = match &store {
             Store::Flat => (dim as usize, dim as usize * 2),
             Store::Pq(pq) => (pq.dim(), pq.code_len() + 1),
             Store::Rq(rq) => (rq.dim(), rq.code_len() + 1),
+            Store::Opq(opq) => (opq.dim(), opq.code_len() + 1),
+            Store::Lists(_) => (0, 0),
         };
         if quantizer_dim != dim as usize {
             return malformed("the dimension is not the quantizer's");
@@ -142,17 +178,17 @@ impl<'a> IndexView<'a> {
         if codes.len() as u64 != u64::from(rows) * u64::from(row_len) {
             return Err(OpenIndexError::Codes { found: codes.len(), rows, row_len });
         }
-        Ok(Self { dim: dim as usize, row_len: row_len as usize, codes, store, scales })
+        Ok(Self { dim: dim as usize, rows, row_len: row_len as usize, codes, store, scales })
     }
 
     /// Rows.
     pub fn len(&self) -> u32 {
-        (self.codes.len() / self.row_len) as u32
+        self.rows
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+        self.rows == 0
     }
 
     /// Components of a vector.
@@ -166,6 +202,16 @@ impl<'a> IndexView<'a> {
             Store::Flat => IndexKind::Flat,
             Store::Pq(_) => IndexKind::Pq,
             Store::Rq(_) => IndexKind::Rq,
+            Store::Opq(_) => IndexKind::Opq,
+            Store::Lists(_) => IndexKind::Trq,
+        }
+    }
+
+    /// The inverted lists, if that is what it is.
+    pub fn lists(&self) -> Option<&Lists<'a>> {
+        match &self.store {
+            Store::Lists(lists) => Some(lists),
+            _ => None,
         }
     }
 
@@ -175,6 +221,8 @@ impl<'a> IndexView<'a> {
     }
 
     /// The vector a row stands for, shape `[d]`: its inner product with a unit query is the row's score.
+    ///
+    /// `None` for inverted lists, which do not know where a row is: see [`Lists::places`].
     pub fn reconstruct(&self, row: u32) -> Option<Vec<f32>> {
         let code = self.codes.chunks_exact(self.row_len).nth(row as usize)?;
         let (scale, code) = code.split_last()?;
@@ -184,6 +232,8 @@ impl<'a> IndexView<'a> {
             }
             Store::Pq(pq) => pq.decode(code),
             Store::Rq(rq) => rq.decode(code),
+            Store::Opq(opq) => opq.decode(code),
+            Store::Lists(_) => return None,
         };
         let scale = self.scales.of(*scale);
         vector.iter_mut().for_each(|v| *v *= scale);
@@ -196,6 +246,8 @@ impl<'a> IndexView<'a> {
             Store::Flat => Vec::new(),
             Store::Pq(pq) => pq.tables(query),
             Store::Rq(rq) => rq.tables(query),
+            Store::Opq(opq) => opq.tables(query),
+            Store::Lists(_) => Vec::new(),
         }
     }
 }

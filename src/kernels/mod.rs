@@ -6,12 +6,17 @@
 //!
 //! Floats from a file are read as little-endian bytes, which needs no alignment and no `unsafe`.
 
+#[macro_use]
+mod widest;
+
 pub mod f16;
 pub mod float;
 pub mod int8;
 pub mod pool;
 pub mod reference;
+pub mod rows;
 mod scalar;
+pub mod scan;
 
 use std::sync::OnceLock;
 
@@ -123,6 +128,34 @@ pub fn argmin(values: &[f32]) -> usize {
 /// Rows missing from `codes` leave `out` as it was.
 pub fn adc(tables: &[f32], codes: &[u8], stride: usize, out: &mut [f32]) {
     (Kernels::of(Isa::Auto).adc)(tables, codes, stride, out);
+}
+
+/// Asks for the first `bytes` bytes of memory to be brought near. Changes nothing but time, and on processors other than
+/// x86-64 not even that: theirs prefetch across pages by themselves.
+#[inline(always)]
+pub fn prefetch(memory: &[u8], bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in memory.get(..bytes.min(memory.len())).unwrap_or_default().chunks(64) {
+        // SAFETY: SSE is part of x86-64, and prefetching cannot fault.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast())
+        };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (memory, bytes);
+}
+
+/// [`prefetch`] of one line this many bytes after the start of `row`, there or not.
+#[inline(always)]
+fn prefetch_after<T>(row: &T, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let at = std::ptr::from_ref(row).cast::<i8>().wrapping_add(bytes);
+        // SAFETY: SSE is part of x86-64, and prefetching cannot fault, whatever the address.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (row, bytes);
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub struct EncoderMeta {
 /// How vectors are stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct IndexMeta {
-    /// `flat`, `pq` or `rq`.
+    /// `flat`, `pq`, `opq`, `rq` or `trq`.
     pub kind: String,
     /// Bytes a vector, everything in its row counted.
     pub bytes_per_vector: u32,
@@ -77,12 +77,40 @@ pub struct IndexMeta {
 }
 
 /// A check of the index against exact search.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Queries.
     pub sample: u32,
     /// Share of the exact ten nearest rows among the ten found, 0 to 1.
     pub recall_at_10: f64,
+    /// Depths of search of inverted lists, each deeper one finding more; empty for an index that is searched whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// What one depth of search found when the index was built, and how long it took there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Lists scanned.
+    pub lists: u32,
+    /// Rows whose whole code was looked at.
+    pub refine: u32,
+    /// Share of the exact ten nearest rows among the ten found, 0 to 1.
+    pub recall_at_10: f64,
+    /// Median time of a query on the machine that built the pack. Ratios carry over to a phone, times do not.
+    pub microseconds: f64,
+}
+
+impl Measured {
+    /// The shallowest depth that found at least `recall`, or else the deepest; `None` without a curve.
+    pub fn depth_for_recall(&self, recall: f64) -> Option<&CurvePoint> {
+        self.curve.iter().find(|p| p.recall_at_10 >= recall).or(self.curve.last())
+    }
+
+    /// The deepest depth that took at most `microseconds`, or else the shallowest; `None` without a curve.
+    pub fn depth_for_time(&self, microseconds: f64) -> Option<&CurvePoint> {
+        self.curve.iter().rfind(|p| p.microseconds <= microseconds).or(self.curve.first())
+    }
 }
 
 /// One licence.
@@ -120,9 +148,13 @@ impl PackMeta {
             if rows > 0 && index.is_none() {
                 return Err(format!("{rows} {kind} rows but no {kind} index"));
             }
-            let recall = index.as_ref().and_then(|i| i.measured).map_or(0.0, |m| m.recall_at_10);
-            if !(0.0..=1.0).contains(&recall) {
-                return Err(format!("the {kind} index's measured recall is {recall}"));
+            let measured = index.as_ref().and_then(|i| i.measured.as_ref());
+            let curve = measured.map_or(&[][..], |m| &m.curve);
+            for recall in measured.iter().map(|m| m.recall_at_10).chain(curve.iter().map(|p| p.recall_at_10))
+            {
+                if !(0.0..=1.0).contains(&recall) {
+                    return Err(format!("the {kind} index's measured recall is {recall}"));
+                }
             }
         }
         Ok(meta)
@@ -146,7 +178,7 @@ mod tests {
             image: Some(EncoderMeta { id: hex(&[0xab; 32]), dim: 4, ..Default::default() }),
             image_rows: 1,
             image_index: Some(IndexMeta {
-                measured: Some(Measured { sample: 1, recall_at_10: 1.0 }),
+                measured: Some(Measured { sample: 1, recall_at_10: 1.0, curve: Vec::new() }),
                 ..Default::default()
             }),
             ..Default::default()
@@ -162,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn a_depth_is_chosen_by_recall_or_time() {
+        let point =
+            |lists, recall_at_10, microseconds| CurvePoint { lists, refine: 50, recall_at_10, microseconds };
+        let curve = vec![point(1, 0.6, 10.0), point(8, 0.9, 50.0), point(32, 0.95, 200.0)];
+        let m = Measured { sample: 1, recall_at_10: 0.95, curve };
+        let lists = |p: Option<&CurvePoint>| p.unwrap().lists;
+        assert_eq!([0.5, 0.6, 0.61, 0.95, 0.99].map(|r| lists(m.depth_for_recall(r))), [1, 1, 8, 32, 32]);
+        assert_eq!([5.0, 10.0, 60.0, 1e9].map(|t| lists(m.depth_for_time(t))), [1, 1, 8, 32]);
+        assert!(Measured::default().depth_for_time(1.0).is_none());
+    }
+
+    #[test]
     fn refuses_what_no_builder_writes() {
         type Change = fn(&mut PackMeta);
         let cases: &[(&str, Change)] = &[
@@ -171,7 +215,8 @@ mod tests {
             ("dimensions", |m| m.image.as_mut().unwrap().dim = 9000),
             ("no image index", |m| m.image_index = None),
             ("recall", |m| {
-                m.image_index.as_mut().unwrap().measured = Some(Measured { sample: 1, recall_at_10: 1.5 });
+                m.image_index.as_mut().unwrap().measured =
+                    Some(Measured { sample: 1, recall_at_10: 1.5, curve: Vec::new() });
             }),
         ];
         for (want, change) in cases {

@@ -17,6 +17,7 @@
 
 mod error;
 mod format;
+pub mod journal;
 mod map;
 mod meta;
 mod reader;
@@ -29,7 +30,8 @@ pub use format::{
     ALIGN, BLOCK_LEN, ENTRY_LEN, FLAG_REQUIRED, HEADER_LEN, MAGIC, MAX_SECTIONS, SectionId, SectionInfo,
     SectionKind, VERSION,
 };
-pub use meta::{EncoderMeta, IndexMeta, LicenceMeta, Measured, PackMeta};
+pub use journal::{Journal, JournalError, Recovered};
+pub use meta::{CurvePoint, EncoderMeta, IndexMeta, LicenceMeta, Measured, PackMeta};
 pub use reader::{IndexSections, OpenOptions, Pack, VerifyReport};
 pub use records::{
     ATTR_LEN, MAX_GTIN, RECORD_LEN, RECORDS_HEADER_LEN, Record, RecordView, RecordsError, RecordsView,

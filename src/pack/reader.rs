@@ -255,6 +255,11 @@ impl Pack {
         self.header.version
     }
 
+    /// Checksum of the section table and so of every block's checksum: it tells packs apart.
+    pub fn table_crc(&self) -> u32 {
+        self.header.table_crc
+    }
+
     /// Bytes of the file.
     pub fn file_len(&self) -> u64 {
         self.header.file_len

@@ -6,7 +6,7 @@
 use super::codebook::pack;
 use super::parallel;
 use super::rng::Rng;
-use crate::kernels::{self, LANES};
+use crate::kernels::{self, LANES, rows};
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct KmeansParams {
 
 /// Points that k-means++ looks at for each centroid: more hardly betters the seeds and costs as much as a round.
 const SEED_POINTS: usize = 32;
+/// Most centroids seeded by k-means++, whose cost grows with their square; more are drawn at random.
+const MAX_CAREFUL: usize = 256;
 /// Rounds stop when the error falls by less than this share.
 const ENOUGH: f64 = 1e-4;
 
@@ -37,9 +39,7 @@ pub fn kmeans(points: &[f32], d: usize, params: &KmeansParams) -> Vec<f32> {
     let mut centroids = seeds(points, d, k, &mut rng);
     let mut last = f64::INFINITY;
     for _ in 0..params.iterations {
-        let nearest = assign(points, d, &centroids);
-        update(points, d, &nearest, &mut centroids);
-        let error: f64 = nearest.iter().map(|a| f64::from(a.1)).sum();
+        let error = lloyd(points, d, &mut centroids, 1);
         if error >= last * (1.0 - ENOUGH) {
             break;
         }
@@ -50,7 +50,11 @@ pub fn kmeans(points: &[f32], d: usize, params: &KmeansParams) -> Vec<f32> {
 
 /// k-means++ on a sample: each next seed is drawn with probability proportional to its squared distance.
 fn seeds(points: &[f32], d: usize, k: usize, rng: &mut Rng) -> Vec<f32> {
-    let sample = rng.sample(points.len() / d, k * SEED_POINTS);
+    let n = points.len() / d;
+    if k > MAX_CAREFUL && n >= k {
+        return rng.sample(n, k).into_iter().flat_map(|i| &points[i * d..][..d]).copied().collect();
+    }
+    let sample = rng.sample(n, k * SEED_POINTS);
     let row = |i: usize| &points[sample[i] * d..][..d];
     let mut out = Vec::with_capacity(k * d);
     out.extend(row(rng.below(sample.len())));
@@ -82,16 +86,22 @@ fn assign(points: &[f32], d: usize, centroids: &[f32]) -> Vec<(u32, f32)> {
     let half_norms: Vec<f32> = centroids.chunks_exact(d).map(|c| kernels::dot(c, c) / 2.0).collect();
     parallel::map(points.len() / d, |i| {
         let x = &points[i * d..][..d];
-        let mut scores = [0.0; 256];
-        let scores = &mut scores[..half_norms.len().min(256)];
-        kernels::dots_packed(x, &packed, scores);
         // |x − c|² / 2 without the constant |x|².
-        for (s, h) in scores.iter_mut().zip(&half_norms) {
-            *s = h - *s;
-        }
-        let best = kernels::argmin(scores);
+        let (best, _) = rows::nearest(x, &packed, &half_norms);
         (best as u32, kernels::l2(x, &centroids[best * d..][..d]))
     })
+}
+
+/// Rounds of assignment and update from given centroids, `[k, d]` with `k` a multiple of 16. Returns the squared error
+/// before the last update.
+pub(super) fn lloyd(points: &[f32], d: usize, centroids: &mut [f32], rounds: usize) -> f64 {
+    let mut error = 0.0;
+    for _ in 0..rounds {
+        let nearest = assign(points, d, centroids);
+        update(points, d, &nearest, centroids);
+        error = nearest.iter().map(|a| f64::from(a.1)).sum();
+    }
+    error
 }
 
 /// Moves each centroid to the mean of its points; an empty one goes to the point worst served.

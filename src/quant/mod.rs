@@ -1,23 +1,32 @@
 //! Vectors to codes. Never touches files.
 //!
-//! [`pq`] cuts a vector into parts and codes each by its nearest centroid; [`rq`] codes the whole vector, then
-//! what the code leaves, stage by stage, with a beam. Both spend one byte a part or stage, keep their centroids
+//! [`pq`] cuts a vector into parts and codes each by its nearest centroid; [`opq`] turns the vector first, so that the
+//! parts share its variance; [`trq`] takes a coarse centroid off and turns what is left by the rotation of its cell;
+//! [`rq`] codes the whole vector, then what the code leaves, stage by stage, with a beam. All spend one byte a part or stage, keep their centroids
 //! as half floats, and score by table: `⟨query, decoded⟩` is a sum of one entry for each code byte, exact for
 //! inner products because the decoded vector is a sum (of disjoint parts, or of stages).
 //!
-//! No shared trait: the two agree in file names and signatures, not in what a caller chooses between.
+//! No shared trait: they agree in file names and signatures, not in what a caller chooses between.
 //! Codes beyond the centroids stand for zero, in tables as in decoding, so any bytes decode.
 
+mod alternate;
 mod codebook;
 pub mod kmeans;
+mod linalg;
+mod nested;
+pub mod opq;
 pub(crate) mod parallel;
 pub mod pq;
 mod rng;
+mod rotation;
 pub mod rq;
+pub mod trq;
 
 pub use kmeans::{KmeansParams, kmeans};
+pub use opq::{Opq, OpqParams};
 pub use pq::{Pq, PqParams};
 pub use rq::{Rq, RqParams};
+pub use trq::{Levels, Trq, TrqEncoder, TrqParams};
 
 /// Largest dimension of a vector.
 pub const MAX_DIM: usize = 8192;
@@ -57,6 +66,14 @@ pub enum TrainError {
         /// Most for this quantizer and dimension.
         max: usize,
     },
+    /// More lists or cells than the format holds, or more cells than lists.
+    #[error("{lists} lists in {cells} cells; expected 1 to 65536 lists in at most as many cells")]
+    Lists {
+        /// Lists asked for.
+        lists: usize,
+        /// Rotation cells asked for.
+        cells: usize,
+    },
 }
 
 /// Why bytes are not a quantizer.
@@ -93,6 +110,12 @@ fn check_training(vectors: &[f32], dim: usize, k: usize) -> Result<(), TrainErro
         return Err(TrainError::Centroids { k });
     }
     Ok(())
+}
+
+/// Components of part `j` of `m`: the first `dim mod m` parts are one longer.
+fn part(dim: usize, m: usize, j: usize) -> std::ops::Range<usize> {
+    let start = |j: usize| j * (dim / m) + j.min(dim % m);
+    start(j)..start(j + 1)
 }
 
 /// The 16 bytes both quantizers begin with: components, bytes a code, centroids, zero.

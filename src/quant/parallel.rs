@@ -11,6 +11,17 @@ pub(crate) fn map<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Ve
     (0..n).map(f).collect()
 }
 
+/// [`map`] for few long pieces of work.
+pub(crate) fn map_long<T: Send>(n: usize, f: impl Fn(usize) -> T + Sync + Send) -> Vec<T> {
+    #[cfg(feature = "build")]
+    {
+        use rayon::prelude::*;
+        (0..n).into_par_iter().with_max_len(1).map(f).collect()
+    }
+    #[cfg(not(feature = "build"))]
+    (0..n).map(f).collect()
+}
+
 /// `f(i, row)` for each row of `width` bytes of `out`.
 pub(super) fn for_rows(out: &mut [u8], width: usize, f: impl Fn(usize, &mut [u8]) + Sync + Send) {
     let width = width.max(1);

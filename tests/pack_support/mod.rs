@@ -53,14 +53,14 @@ fn index_meta(built: &shelfsight::index::BuiltIndex) -> Option<IndexMeta> {
         bytes_per_vector: built.bytes_per_vector as u32,
         params: built.params.clone(),
         note: built.note.clone(),
-        measured: Some(Measured { sample: 10, recall_at_10: 0.95 }),
+        measured: Some(Measured { sample: 10, recall_at_10: 0.95, ..Measured::default() }),
     })
 }
 
 /// Every section of the small pack, `model_len` bytes a model.
 pub fn sections(model_len: usize) -> (PackMeta, Vec<(SectionKind, Vec<u8>)>) {
     let mut rng = Rng(0x5eed);
-    let params = IndexParams { kind: IndexKind::Pq, bytes: 5, seed: 1 };
+    let params = IndexParams { kind: IndexKind::Pq, bytes: 5, ..IndexParams::default() };
     let image = build(&params, &rng.vectors(IMAGE_ROWS as usize, IMAGE_DIM), IMAGE_DIM, &mut |_| ()).unwrap();
     let text_vectors = rng.vectors(PRODUCTS as usize, TEXT_DIM);
     let text = build(&IndexParams::default(), &text_vectors, TEXT_DIM, &mut |_| ()).unwrap();

@@ -220,7 +220,8 @@ fn build_pack(catalogue: &Path, pictures: &Path, out: &Path) -> Result<BuildRepo
     let rows = build::read_catalogue(catalogue)?;
     let options = BuildOptions {
         images: pictures.to_owned(),
-        index: commands::pack::index_params(IndexArg::Auto, None, rows.len()),
+        index: commands::pack::index_params(IndexArg::Auto, None),
+        auto: None,
         skip_bad: false,
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         generator: concat!("shelfsight demo ", env!("CARGO_PKG_VERSION")).to_owned(),

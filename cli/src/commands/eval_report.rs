@@ -71,6 +71,7 @@ pub fn write(
         let Some(index) = index else { continue };
         let (share, sample) = index
             .measured
+            .as_ref()
             .map_or((String::new(), String::new()), |m| (percent(m.recall_at_10), m.sample.to_string()));
         table.row([name.to_owned(), index.kind.clone(), index.bytes_per_vector.to_string(), share, sample]);
     }

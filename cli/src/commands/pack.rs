@@ -16,9 +16,6 @@ use crate::models;
 use crate::output;
 use crate::progress::BuildBars;
 
-/// Vectors up to which `auto` keeps the index exact: a scan of them takes a few milliseconds on a phone.
-const AUTO_FLAT: usize = 50_000;
-
 /// Bytes a vector of a compressed index unless the user says otherwise.
 const DEFAULT_BYTES: usize = 64;
 
@@ -36,10 +33,10 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     for (line, reason) in &refused {
         note!("skipped line {line}: {reason}");
     }
-    let pictures: usize = rows.iter().map(|row| row.images.len()).sum();
     let options = BuildOptions {
         images: args.images.clone(),
-        index: index_params(args.index, args.bytes, pictures.max(rows.len())),
+        index: index_params(args.index, args.bytes),
+        auto: (args.index == IndexArg::Auto).then_some(args.bytes.map(|b| b as usize)),
         skip_bad: args.skip_bad,
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         generator: concat!("shelfsight ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -123,15 +120,18 @@ fn check_out(args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
-/// Turns the flags into index parameters for `vectors` vectors.
-pub fn index_params(kind: IndexArg, bytes: Option<u32>, vectors: usize) -> IndexParams {
+/// Turns the flags into index parameters.
+pub fn index_params(kind: IndexArg, bytes: Option<u32>) -> IndexParams {
     let kind = match kind {
-        IndexArg::Auto if vectors <= AUTO_FLAT && bytes.is_none() => IndexKind::Flat,
-        IndexArg::Flat => IndexKind::Flat,
-        IndexArg::Auto | IndexArg::Pq => IndexKind::Pq,
+        // A first guess: the build measures and chooses.
+        IndexArg::Auto | IndexArg::Flat => IndexKind::Flat,
+        IndexArg::Pq => IndexKind::Pq,
         IndexArg::Rq => IndexKind::Rq,
+        IndexArg::Opq => IndexKind::Opq,
+        IndexArg::Trq => IndexKind::Trq,
     };
-    IndexParams { kind, bytes: bytes.map_or(DEFAULT_BYTES, |b| b as usize), seed: 0 }
+    let bytes = bytes.map_or(DEFAULT_BYTES, |b| b as usize);
+    IndexParams { kind, bytes, seed: 0, ..IndexParams::default() }
 }
 
 fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) -> Result<()> {
@@ -154,7 +154,7 @@ fn summary(args: &BuildArgs, report: &BuildReport, refused: usize) -> Result<()>
 /// An index in one line.
 pub fn describe(index: &IndexMeta) -> String {
     let mut text = format!("{} index, {} B a vector", index.kind, index.bytes_per_vector);
-    if let Some(m) = index.measured {
+    if let Some(m) = &index.measured {
         let share = 100.0 * m.recall_at_10;
         text += &format!(", finds {share:.1} % of the 10 exact nearest ({} sampled)", m.sample);
     }

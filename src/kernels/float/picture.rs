@@ -1,7 +1,5 @@
 //! Layers over float pictures `[height, width, channels]`.
 
-use super::layers::widest;
-
 /// Where a window lies; what is outside the picture counts as zeros, or not at all.
 #[derive(Clone, Copy, Debug)]
 pub struct Windows {

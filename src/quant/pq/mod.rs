@@ -8,7 +8,7 @@ mod train;
 pub use encode::PqEncoder;
 pub use train::PqParams;
 
-use super::{MAX_BYTES, OpenQuantizerError, header, read_header};
+use super::{MAX_BYTES, OpenQuantizerError, header, part, read_header};
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -39,6 +39,11 @@ impl<'a> Pq<'a> {
         out
     }
 
+    /// A quantizer of centroids as stored.
+    pub(super) fn made(dim: usize, m: usize, k: usize, centroids: Vec<u8>) -> Pq<'static> {
+        Pq { dim, m, k, centroids: Cow::Owned(centroids) }
+    }
+
     /// Components of a vector.
     pub fn dim(&self) -> usize {
         self.dim
@@ -64,12 +69,6 @@ impl<'a> Pq<'a> {
         let part = self.part(j);
         self.centroids.get(part.start * self.k * 2..part.end * self.k * 2).unwrap_or_default()
     }
-}
-
-/// Components of part `j` of `m`.
-fn part(dim: usize, m: usize, j: usize) -> Range<usize> {
-    let start = |j: usize| j * (dim / m) + j.min(dim % m);
-    start(j)..start(j + 1)
 }
 
 #[cfg(test)]

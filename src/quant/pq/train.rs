@@ -1,9 +1,10 @@
 //! One k-means a part.
 
-use super::{Pq, part};
+use super::Pq;
 use crate::kernels::f16;
 use crate::quant::codebook::pack;
 use crate::quant::kmeans::{KmeansParams, kmeans};
+use crate::quant::part;
 use crate::quant::rng::Rng;
 use crate::quant::{MAX_BYTES, TrainError, check_training};
 use std::borrow::Cow;

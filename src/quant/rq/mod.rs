@@ -126,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn fitting_codebooks_again_errs_less() {
+        let vectors = random(800, 10, 6);
+        let by_refits = [0, 1, 3].map(|refits| {
+            let p = RqParams { refits, ..params(4, 16) };
+            let rq = Rq::train(&vectors, 10, &p, &mut |_| ()).unwrap();
+            error(&rq, &vectors, &rq.encoder(5).encode(&vectors))
+        });
+        assert!(by_refits[1] < 0.99 * by_refits[0] && by_refits[2] < by_refits[1], "{by_refits:?}");
+    }
+
+    #[test]
     fn a_full_beam_finds_the_best_code() {
         let vectors = random(40, 3, 9);
         let rq = Rq::train(&vectors, 3, &params(2, 16), &mut |_| ()).unwrap();

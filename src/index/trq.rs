@@ -1,0 +1,149 @@
+//! Inverted lists sized to a catalogue and a number of bytes.
+
+use super::build::{BuildIndexError, BuiltIndex, IndexParams};
+use super::lists::{self, Metric};
+use super::{IndexKind, lists_index};
+use crate::quant::{Levels, Trq, TrqParams};
+use std::collections::BTreeMap;
+
+/// Rows a list has on average.
+const LIST_ROWS: usize = 1024;
+/// Rows that a codebook of 256 centroids must have; fewer would be stored by heart.
+const LEAST_ROWS: usize = 4096;
+/// Rows whose code errors are measured.
+const SAMPLE: usize = 4096;
+
+/// Counts of a quantizer and the bytes a row that they make.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Size {
+    pub lists: usize,
+    pub cells: usize,
+    pub m: usize,
+    pub levels: Levels,
+    /// Everything of both sections, divided by rows.
+    pub bytes: f64,
+}
+
+impl Size {
+    /// The most accurate that `bytes` a row allow, or why there is none.
+    pub fn fit(rows: usize, dim: usize, bytes: usize) -> Result<Self, String> {
+        if rows < LEAST_ROWS {
+            return Err(format!("{rows} rows are too few for inverted lists, which need {LEAST_ROWS}"));
+        }
+        // Lists in sixteens, as k-means makes them.
+        let lists = (rows / LIST_ROWS).next_multiple_of(16).clamp(16, 16_384);
+        // A rotation is about d² bytes: as many as cost a byte a row, and not more than one for 16 lists.
+        let cells = (rows / (dim * (dim + 4))).clamp(1, lists / 16);
+        let of = |m, levels| Self { lists, cells, m, levels, bytes: 0.0 }.counted(rows, dim);
+        let whole = of(dim.min(512), Levels::Three);
+        let budget = bytes as f64;
+        let halves = |m| of(m, Levels::Two);
+        // Level 3 pays once two components share a byte of level 2.
+        let three = of(dim.div_ceil(2).min(512), Levels::Three);
+        if three.bytes <= budget {
+            return Ok(if whole.bytes <= budget { whole } else { three });
+        }
+        let fits = |m: &usize| halves(*m).bytes <= budget;
+        let most = (1..=dim.min(512)).rev().find(fits);
+        // Parts of one size are gathered faster; a few parts more are worth less than that.
+        let even =
+            most.and_then(|most| (most * 11 / 12..=most).rev().find(|&m| m > 0 && dim.is_multiple_of(m)));
+        even.or(most).map(halves).ok_or_else(|| {
+            let least = halves(1).bytes.ceil();
+            format!(
+                "{bytes} bytes a row hold no inverted lists of {rows} rows of {dim}; the least is {least}"
+            )
+        })
+    }
+
+    fn counted(mut self, rows: usize, dim: usize) -> Self {
+        let n = rows as f64;
+        let Self { lists, cells, m, levels, .. } = self;
+        let ids = 2.0 + (lists as f64).log2().ceil();
+        let tail = m.div_ceil(2) + if levels == Levels::Three { dim.div_ceil(2) } else { 0 };
+        let block_row = m.next_multiple_of(4) as f64 / 2.0;
+        // A list's last block is half empty on average.
+        let padding = lists as f64 * 16.0 * block_row;
+        let rotation = dim * 4 + dim.next_multiple_of(16) * dim;
+        let tables = lists * dim * 6 + lists * 4 + cells * rotation + dim * (64 + 512 + 4);
+        self.bytes = ids / 8.0 + block_row + tail as f64 + (padding + tables as f64) / n;
+        self
+    }
+}
+
+/// Trains on the first and encodes the second of vectors `[n, dim]`, which were checked.
+pub(super) fn build(
+    params: &IndexParams,
+    size: Size,
+    [training, vectors]: [&[f32]; 2],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+) -> Result<BuiltIndex, BuildIndexError> {
+    let Size { lists, cells, m, levels, .. } = size;
+    let quantizer = TrqParams { lists, cells, m, levels, seed: params.seed, ..TrqParams::default() };
+    let trq = Trq::train(training, dim, &quantizer, &mut |share| progress(share * 0.6))?.trq;
+    let rows = vectors.len() / dim;
+    let codes = lists::build(&trq, vectors, &mut |share| progress(0.6 + share * 0.4));
+    let step = rows.div_ceil(SAMPLE).max(1);
+    let sample: Vec<f32> = vectors.chunks_exact(dim).step_by(step).flatten().copied().collect();
+    let error = trq.encoder().error(&sample);
+    // build() refuses more rows than this holds. Only cosines are estimated from the error.
+    let stored = if params.metric == Metric::Cosine { error as f32 } else { 0.0 };
+    let section = lists_index(&trq, params.metric, stored, rows as u32, &codes);
+    let bytes = (section.len() + codes.len()) as f64 / rows as f64;
+    let params = BTreeMap::from([
+        ("lists".into(), trq.lists().to_string()),
+        ("cells".into(), trq.cells().to_string()),
+        ("parts".into(), trq.parts().to_string()),
+        ("levels".into(), (trq.levels() as u8).to_string()),
+        ("metric".into(), params.metric.name().into()),
+        ("mean_squared_error".into(), format!("{error:.6}")),
+        ("bytes_all_in".into(), format!("{bytes:.2}")),
+        ("seed".into(), params.seed.to_string()),
+    ]);
+    Ok(BuiltIndex {
+        quantizer: section,
+        codes,
+        bytes_per_vector: bytes.ceil() as usize,
+        kind: IndexKind::Trq,
+        params,
+        note: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_stay_within_their_bytes() {
+        for (bytes, m, levels) in
+            [(16, 12, Levels::Two), (40, 36, Levels::Two), (72, 64, Levels::Two), (160, 64, Levels::Three)]
+        {
+            let size = Size::fit(1_100_000, 128, bytes).unwrap();
+            assert_eq!((size.m, size.levels), (m, levels), "{size:?}");
+            assert!(size.bytes <= bytes as f64);
+        }
+        assert!(Size::fit(4000, 128, 72).unwrap_err().contains("too few"));
+        assert!(Size::fit(100_000, 256, 2).unwrap_err().contains("the least is"));
+    }
+
+    #[test]
+    fn what_is_built_is_as_large_as_counted() {
+        let mut state = 1u64;
+        let rows: Vec<f32> = (0..5000 * 24)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+            })
+            .collect();
+        for bytes in [20, 40] {
+            let params = IndexParams { kind: IndexKind::Trq, bytes, ..IndexParams::default() };
+            let size = Size::fit(5000, 24, bytes).unwrap();
+            let built = super::super::build(&params, &rows, 24, &mut |_| ()).unwrap();
+            let real = (built.quantizer.len() + built.codes.len()) as f64 / 5000.0;
+            assert!((real - size.bytes).abs() < 1.0 && real <= bytes as f64 + 0.5, "{real} {size:?}");
+            assert_eq!(built.kind, IndexKind::Trq);
+        }
+    }
+}

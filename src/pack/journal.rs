@@ -1,0 +1,335 @@
+//! What was added to a pack after it was built: records appended to a file beside it, each durable when
+//! [`Journal::append`] returns.
+//!
+//! | offset | bytes | |
+//! |---:|---:|---|
+//! | 0 | 8 | magic `89 53 48 4C 4A 0D 0A 1A` |
+//! | 8 | 4 | version, 1 |
+//! | 12 | 4 | CRC-32 of the pack's section table: which pack it belongs to |
+//! | 16 | 8 | bytes of the pack |
+//! | 24 | 4 | 0 |
+//! | 28 | 4 | CRC-32 of bytes 0 to 28 |
+//!
+//! Then records: length (4 bytes), CRC-32 of length and contents (4 bytes), contents. A crash can leave the last record
+//! torn: reading stops at the first that is not whole, and the file is cut there, since nobody was told that it was
+//! kept. A journal of another pack (the pack was replaced, or compacted) is refused.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::Pack;
+
+const MAGIC: [u8; 8] = *b"\x89SHLJ\r\n\x1a";
+const VERSION: u32 = 1;
+const HEADER_LEN: usize = 32;
+/// Longest record.
+pub const MAX_RECORD: usize = 1 << 24;
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no journal.
+    #[error("{}: not a journal of this library; move it away to start a new one", path.display())]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Of a later version.
+    #[error("{}: the journal is of version {version}, this library reads up to {VERSION}: update the app", path.display())]
+    Version {
+        /// The journal.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+    },
+    /// It belongs to another pack.
+    #[error("{}: the journal belongs to another pack; open it beside that pack, or remove it", path.display())]
+    OtherPack {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// Another process or another [`Journal`] has it open.
+    #[error("{}: the journal is in use; close the other index that writes to it", path.display())]
+    InUse {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// A record too long to write.
+    #[error("a record of {found} bytes; a journal takes up to {MAX_RECORD}")]
+    TooLong {
+        /// Bytes of the record.
+        found: usize,
+    },
+}
+
+/// An open journal, locked against other writers.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Bytes known to be whole.
+    end: u64,
+}
+
+/// What opening found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Contents of whole records, oldest first.
+    pub records: Vec<Vec<u8>>,
+    /// Bytes of a torn end that were cut off.
+    pub dropped: u64,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, or begins one, for `pack`.
+    ///
+    /// # Errors
+    /// [`JournalError`]
+    pub fn open(path: &Path, pack: &Pack) -> Result<(Self, Recovered), JournalError> {
+        Self::open_for(path, pack.table_crc(), pack.file_len())
+    }
+
+    fn open_for(path: &Path, table_crc: u32, pack_len: u64) -> Result<(Self, Recovered), JournalError> {
+        let io = |source| JournalError::Io { path: path.to_owned(), source };
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(JournalError::InUse { path: path.to_owned() });
+            }
+            // Where locks are not supported the caller alone must see to it.
+            Err(std::fs::TryLockError::Error(_)) => {}
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io)?;
+        let want = header(table_crc, pack_len);
+        let mut journal = Self { path: path.to_owned(), file, end: HEADER_LEN as u64 };
+        // A crash while it was begun leaves part of a header, and no record.
+        if want.starts_with(&bytes) && bytes.len() < HEADER_LEN {
+            journal.begin(&want).map_err(io)?;
+            return Ok((journal, Recovered { records: Vec::new(), dropped: bytes.len() as u64 }));
+        }
+        check(path, &bytes, &want)?;
+        let (records, end) = whole_records(&bytes);
+        let dropped = (bytes.len() - end) as u64;
+        journal.end = end as u64;
+        if dropped > 0 {
+            journal.cut().map_err(io)?;
+        }
+        Ok((journal, Recovered { records, dropped }))
+    }
+
+    fn begin(&mut self, header: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(header)?;
+        self.file.sync_all()?;
+        super::writer::sync_folder(&self.path)
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.sync_all()
+    }
+
+    /// Appends a record. It is on disk when this returns; after an error it is as if it had never been.
+    ///
+    /// # Errors
+    /// [`JournalError`]
+    pub fn append(&mut self, record: &[u8]) -> Result<(), JournalError> {
+        if record.len() > MAX_RECORD {
+            return Err(JournalError::TooLong { found: record.len() });
+        }
+        let bytes = framed(record);
+        let mut write = || {
+            self.file.seek(SeekFrom::Start(self.end))?;
+            self.file.write_all(&bytes)?;
+            self.file.sync_data()
+        };
+        match write() {
+            Ok(()) => {
+                self.end += bytes.len() as u64;
+                Ok(())
+            }
+            Err(source) => {
+                // Should this fail too, what is left is a torn record or one that the next append overwrites.
+                let _ = self.cut();
+                Err(JournalError::Io { path: self.path.clone(), source })
+            }
+        }
+    }
+
+    /// Bytes of the file.
+    pub fn len(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether it has no record.
+    pub fn is_empty(&self) -> bool {
+        self.end == HEADER_LEN as u64
+    }
+
+    /// Removes the file, once what it held is in a new pack.
+    ///
+    /// # Errors
+    /// [`JournalError`]
+    pub fn remove(self) -> Result<(), JournalError> {
+        let Self { path, file, .. } = self;
+        drop(file);
+        std::fs::remove_file(&path).map_err(|source| JournalError::Io { path, source })
+    }
+}
+
+fn header(table_crc: u32, pack_len: u64) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    out.extend(VERSION.to_le_bytes());
+    out.extend(table_crc.to_le_bytes());
+    out.extend(pack_len.to_le_bytes());
+    out.extend([0; 4]);
+    let crc = crc32fast::hash(&out);
+    out.extend(crc.to_le_bytes());
+    out
+}
+
+fn check(path: &Path, bytes: &[u8], want: &[u8]) -> Result<(), JournalError> {
+    let path = path.to_owned();
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+    if !bytes.starts_with(&MAGIC) || word(28) != bytes.get(..28).map(crc32fast::hash) {
+        return Err(JournalError::NotAJournal { path });
+    }
+    match word(8) {
+        Some(version) if version != VERSION => Err(JournalError::Version { path, version }),
+        _ if !bytes.starts_with(want) => Err(JournalError::OtherPack { path }),
+        _ => Ok(()),
+    }
+}
+
+/// Length, checksum, contents.
+fn framed(record: &[u8]) -> Vec<u8> {
+    // At most MAX_RECORD.
+    let len = (record.len() as u32).to_le_bytes();
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&len);
+    crc.update(record);
+    let mut out = len.to_vec();
+    out.extend(crc.finalize().to_le_bytes());
+    out.extend_from_slice(record);
+    out
+}
+
+/// Records up to the first that is not whole, and where that begins.
+fn whole_records(bytes: &[u8]) -> (Vec<Vec<u8>>, usize) {
+    let (mut records, mut at) = (Vec::new(), HEADER_LEN);
+    while let Some((len, rest)) = bytes.get(at..).and_then(|b| b.split_first_chunk::<4>()) {
+        let len = u32::from_le_bytes(*len) as usize;
+        let Some(record) = rest.get(4..).and_then(|b| b.get(..len)).filter(|_| len <= MAX_RECORD) else {
+            break;
+        };
+        if framed(record).get(4..8) != rest.get(..4) {
+            break;
+        }
+        records.push(record.to_vec());
+        at += 8 + len;
+    }
+    (records, at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn open(path: &Path) -> Result<(Journal, Recovered), JournalError> {
+        Journal::open_for(path, 7, 1000)
+    }
+
+    #[test]
+    fn records_outlive_the_journal() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.shelf.journal");
+        let (mut journal, found) = open(&path).unwrap();
+        assert!(found == Recovered::default() && journal.is_empty());
+        let records = [b"one".to_vec(), Vec::new(), vec![7; 5000]];
+        records.iter().for_each(|r| journal.append(r).unwrap());
+        assert!(matches!(open(&path), Err(JournalError::InUse { .. })));
+        drop(journal);
+        let (journal, found) = open(&path).unwrap();
+        assert_eq!(found, Recovered { records: records.to_vec(), dropped: 0 });
+        assert_eq!(journal.len(), std::fs::metadata(&path).unwrap().len());
+        journal.remove().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_journal_cut_or_damaged_anywhere_gives_whole_records_or_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let records = [b"first".to_vec(), b"second one".to_vec(), b"3".to_vec()];
+        let (mut journal, _) = open(&path).unwrap();
+        records.iter().for_each(|r| journal.append(r).unwrap());
+        drop(journal);
+        let whole = std::fs::read(&path).unwrap();
+        for len in 0..=whole.len() {
+            std::fs::write(&path, &whole[..len]).unwrap();
+            let (mut journal, found) = open(&path).unwrap();
+            assert!(records.starts_with(&found.records), "{len}");
+            assert_eq!(
+                found.dropped == 0,
+                found.records.len() == 3 || [0, 32, 45, 63].contains(&len),
+                "{len}"
+            );
+            // It goes on from there.
+            journal.append(b"after").unwrap();
+            drop(journal);
+            let again = open(&path).unwrap().1;
+            assert_eq!(again.records.len(), found.records.len() + 1);
+            assert_eq!((again.records.last().unwrap().as_slice(), again.dropped), (&b"after"[..], 0));
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            match open(&path) {
+                Ok((_, found)) => {
+                    assert!(bit >= HEADER_LEN * 8 && records.starts_with(&found.records) && found.dropped > 0)
+                }
+                Err(error) => assert!(bit < HEADER_LEN * 8, "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_journal_of_this_pack_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        drop(open(&path).unwrap());
+        assert!(matches!(Journal::open_for(&path, 8, 1000), Err(JournalError::OtherPack { .. })));
+        std::fs::write(&path, b"id,title\n1,Milk\n").unwrap();
+        assert!(matches!(open(&path), Err(JournalError::NotAJournal { .. })));
+        assert!(path.exists(), "a file that is not ours stays");
+        std::fs::remove_file(&path).unwrap();
+        let (mut journal, _) = open(&path).unwrap();
+        assert!(matches!(journal.append(&vec![0; MAX_RECORD + 1]), Err(JournalError::TooLong { .. })));
+        assert!(matches!(open(&folder.path().join("no/such")), Err(JournalError::Io { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_somewhere(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut all = header(7, 1000);
+            all.extend(&bytes);
+            let (_, end) = whole_records(&all);
+            prop_assert!(end <= all.len());
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Nearest list, nearest centroid of each part, and what is left.
+
+use super::{Levels, STEPS, Table, Trq};
+use crate::kernels::{self, LANES, f16, rows};
+use crate::quant::codebook::pack;
+use crate::quant::{parallel, rotation};
+
+/// A quantizer's centroids laid out for encoding many vectors.
+#[derive(Debug)]
+pub struct TrqEncoder<'a> {
+    trq: &'a Trq<'a>,
+    /// Coarse centroids and half their squared lengths; the last block is padded with none.
+    coarse: (Vec<f32>, Vec<f32>),
+    /// For each part, centroids and half their squared lengths.
+    parts: Vec<(Vec<f32>, Vec<f32>)>,
+    steps: Vec<f32>,
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+/// Half the squared lengths of packed centroids `[k / 16, d, 16]`.
+fn half_norms(packed: &[f32], d: usize) -> Vec<f32> {
+    packed
+        .chunks_exact(d * LANES)
+        .flat_map(|block| {
+            (0..LANES).map(move |lane| {
+                (0..d).map(|j| block[j * LANES + lane] * block[j * LANES + lane]).sum::<f32>() / 2.0
+            })
+        })
+        .collect()
+}
+
+impl Trq<'_> {
+    /// Prepares to encode.
+    pub fn encoder(&self) -> TrqEncoder<'_> {
+        let coarse = floats(self.table(Table::Coarse));
+        let mut norms = half_norms(&coarse, self.dim);
+        norms.iter_mut().skip(self.lists).for_each(|n| *n = f32::INFINITY);
+        let parts = (0..self.m).map(|j| {
+            let part = self.part(j);
+            let packed = if self.levels == Levels::One {
+                floats(&self.table(Table::Parents)[part.start * LANES * 4..part.end * LANES * 4])
+            } else {
+                let members = f16::from_bytes(&self.table(Table::Members)[part.start * 512..part.end * 512]);
+                pack(&members, part.len())
+            };
+            let norms = half_norms(&packed, part.len());
+            (packed, norms)
+        });
+        TrqEncoder {
+            trq: self,
+            coarse: (coarse, norms),
+            parts: parts.collect(),
+            steps: floats(self.table(Table::Steps)),
+        }
+    }
+
+    /// `x / unit` and, in a list's cell, turned, less the turned centroid.
+    pub(super) fn turned_residual(&self, x: &[f32], list: u32) -> Vec<f32> {
+        let mut y = vec![0.0; self.dim];
+        match self.cell(list) {
+            Some(cell) => rotation::apply(self.rotation(cell), x, &mut y),
+            None => y.copy_from_slice(x),
+        }
+        for (y, c) in y.iter_mut().zip(f16::from_bytes(self.turned_centroid(list))) {
+            *y -= c;
+        }
+        y
+    }
+
+    pub(super) fn scaled(&self, x: &[f32]) -> Vec<f32> {
+        x.iter().map(|v| v / self.unit).collect()
+    }
+}
+
+impl TrqEncoder<'_> {
+    /// Bytes of a code here, before it is packed: one a part, and one a component at level 3.
+    pub fn code_len(&self) -> usize {
+        self.trq.m + self.steps.len()
+    }
+
+    /// Lists and codes of `vectors`, `[n, d]`: `[n]` and `[n, code_len]`.
+    pub fn encode(&self, vectors: &[f32]) -> (Vec<u32>, Vec<u8>) {
+        let d = self.trq.dim;
+        let rows = parallel::map(vectors.len() / d, |i| self.one(&vectors[i * d..][..d]));
+        let lists = rows.iter().map(|r| r.0).collect();
+        (lists, rows.into_iter().flat_map(|r| r.1).collect())
+    }
+
+    /// List and code of one vector.
+    pub fn one(&self, x: &[f32]) -> (u32, Vec<u8>) {
+        let x = self.trq.scaled(x);
+        let list = self.list(&x);
+        (list, self.code(&self.trq.turned_residual(&x, list)))
+    }
+
+    fn list(&self, x: &[f32]) -> u32 {
+        if self.trq.lists == 1 {
+            return 0;
+        }
+        let (best, _) = rows::nearest(x, &self.coarse.0, &self.coarse.1);
+        (best.min(self.trq.lists - 1)) as u32
+    }
+
+    fn code(&self, y: &[f32]) -> Vec<u8> {
+        let mut code = Vec::with_capacity(self.code_len());
+        for (j, (centroids, half_norms)) in self.parts.iter().enumerate() {
+            let (best, _) = rows::nearest(&y[self.trq.part(j)], centroids, half_norms);
+            code.push(best as u8);
+        }
+        if !self.steps.is_empty() {
+            let known = self.trq.decode_parts(&code);
+            for ((y, known), step) in y.iter().zip(known).zip(&self.steps) {
+                let level = ((y - known) / step.max(f32::MIN_POSITIVE) + f32::from(STEPS - 1) / 2.0).round();
+                code.push(level.clamp(0.0, f32::from(STEPS - 1)) as u8);
+            }
+        }
+        code
+    }
+
+    /// Mean squared error of `vectors`, `[n, d]`, as coded.
+    pub fn error(&self, vectors: &[f32]) -> f64 {
+        let d = self.trq.dim;
+        let errors = parallel::map(vectors.len() / d, |i| {
+            let x = &vectors[i * d..][..d];
+            let (list, code) = self.one(x);
+            f64::from(kernels::l2(x, &self.trq.decode(list, &code)))
+        });
+        errors.iter().sum::<f64>() / errors.len().max(1) as f64
+    }
+}

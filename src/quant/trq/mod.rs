@@ -1,0 +1,287 @@
+//! Transformed residual quantization (Yuan and Liu 2015), with the coarse step of inverted lists (Jégou, Douze and
+//! Schmid 2011, section IV).
+//!
+//! A vector belongs to the list of its nearest coarse centroid. Lists near one another form a cell, and each cell has a
+//! rotation R that lays the axes of its residuals over those of every other cell, so that one product codebook serves
+//! all. With `z = Rᵀ x` and the centroid turned likewise, `y = z − Rᵀ c` is coded part by part:
+//! - level 1: 16 centroids a part, 4 bits: what a scan sums in registers;
+//! - level 2: those 16 are families of 256, 8 bits: the high half of a byte is level 1, so no byte is kept twice;
+//! - level 3: 4 bits a component for what level 2 leaves, in steps fitted to each component.
+//!
+//! One list and one cell is OPQ; no cells at all (rotations left out) is residual PQ. Cells are fewer than lists (64 for
+//! 1,024) because a rotation costs d² bytes and d² products a query.
+
+mod encode;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod train;
+
+pub use encode::TrqEncoder;
+pub use train::{Trained, TrqParams};
+
+use super::{MAX_DIM, OpenQuantizerError, part, rotation};
+use crate::kernels::{LANES, f16, scan::MAX_TABLES};
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Bytes before the first table.
+pub const TRQ_HEADER_LEN: usize = 32;
+/// Most lists.
+pub const MAX_LISTS: usize = 65_536;
+/// Steps of a component at level 3.
+const STEPS: u8 = 16;
+
+/// How much of a vector is coded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Levels {
+    /// 4 bits a part.
+    One = 1,
+    /// 8 bits a part, of which 4 can be scanned alone.
+    Two = 2,
+    /// 8 bits a part and 4 bits a component.
+    Three = 3,
+}
+
+impl Levels {
+    fn of(number: u32) -> Option<Self> {
+        [Self::One, Self::Two, Self::Three].into_iter().find(|l| *l as u32 == number)
+    }
+}
+
+/// A trained quantizer; borrows its tables when read from a pack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trq<'a> {
+    dim: usize,
+    m: usize,
+    lists: usize,
+    cells: usize,
+    levels: Levels,
+    /// What a component is divided by before anything else.
+    unit: f32,
+    bytes: Cow<'a, [u8]>,
+}
+
+/// The tables, in file order.
+#[derive(Clone, Copy)]
+enum Table {
+    Cells,
+    Coarse,
+    Turned,
+    Rotations,
+    Parents,
+    Members,
+    Steps,
+}
+
+impl<'a> Trq<'a> {
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote, borrowing the tables.
+    ///
+    /// # Errors
+    /// [`OpenQuantizerError`]
+    pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, OpenQuantizerError> {
+        let found = bytes.len() as u64;
+        let Some(head) = bytes.first_chunk::<TRQ_HEADER_LEN>() else {
+            return Err(OpenQuantizerError::Length { expected: TRQ_HEADER_LEN as u64, found });
+        };
+        let word = |i: usize| head.as_chunks().0.get(i).map_or([0; 4], |b| *b);
+        let [dim, m, lists, cells, levels, zero] = [0, 1, 2, 3, 4, 6].map(|i| u32::from_le_bytes(word(i)));
+        let unit = f32::from_le_bytes(word(5));
+        let counts = OpenQuantizerError::Counts { dim, bytes: m, k: lists };
+        let (d, parts, k, c) = (dim as usize, m as usize, lists as usize, cells as usize);
+        let sound = (1..=MAX_DIM).contains(&d)
+            && (1..=d.min(MAX_TABLES)).contains(&parts)
+            && (1..=MAX_LISTS).contains(&k)
+            && c <= k
+            && (1e-30..1e30).contains(&unit)
+            && zero == 0
+            && word(7) == [0; 4];
+        let (true, Some(levels)) = (sound, Levels::of(levels)) else { return Err(counts) };
+        let trq = Self { dim: d, m: parts, lists: k, cells: c, levels, unit, bytes: Cow::Borrowed(bytes) };
+        // At most 65,536 · 8,192 · 4 bytes a table: no overflow of u64, and usize is compared only once it fits.
+        let expected = trq.ends().last().copied().unwrap_or_default();
+        if expected != found {
+            return Err(OpenQuantizerError::Length { expected, found });
+        }
+        if !trq.cell_starts_rise() {
+            return Err(counts);
+        }
+        Ok(trq)
+    }
+
+    /// Header and tables.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.bytes.to_vec()
+    }
+
+    /// End of each table, counted from the start of the header.
+    fn ends(&self) -> [u64; 7] {
+        let [d, lists, cells] = [self.dim, self.lists, self.cells].map(|v| v as u64);
+        let rotations = if cells > 0 { cells * rotation_len(d) } else { 0 };
+        let lens = [
+            4 * (cells + 1),
+            lists.next_multiple_of(LANES as u64) * d * 4,
+            lists * d * 2,
+            rotations,
+            16 * d * 4,
+            if self.levels >= Levels::Two { 256 * d * 2 } else { 0 },
+            if self.levels >= Levels::Three { d * 4 } else { 0 },
+        ];
+        let mut end = TRQ_HEADER_LEN as u64;
+        lens.map(|len| {
+            end += len;
+            end
+        })
+    }
+
+    fn table(&self, table: Table) -> &[u8] {
+        let ends = self.ends();
+        let at = table as usize;
+        let start = if at == 0 { TRQ_HEADER_LEN as u64 } else { ends[at - 1] };
+        self.bytes.get(start as usize..ends[at] as usize).unwrap_or_default()
+    }
+
+    /// Whether the lists of the cells follow one another and are all there.
+    fn cell_starts_rise(&self) -> bool {
+        let starts: Vec<u32> = self.cell_starts().collect();
+        match self.cells {
+            0 => starts == [0],
+            _ => {
+                starts.first() == Some(&0)
+                    && starts.last() == Some(&(self.lists as u32))
+                    && starts.is_sorted()
+            }
+        }
+    }
+
+    fn cell_starts(&self) -> impl Iterator<Item = u32> + '_ {
+        self.table(Table::Cells).as_chunks().0.iter().map(|b| u32::from_le_bytes(*b))
+    }
+
+    /// Components of a vector.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Parts of a vector.
+    pub fn parts(&self) -> usize {
+        self.m
+    }
+
+    /// Coarse centroids.
+    pub fn lists(&self) -> usize {
+        self.lists
+    }
+
+    /// Rotations; 0 if vectors are not turned.
+    pub fn cells(&self) -> usize {
+        self.cells
+    }
+
+    /// What is coded.
+    pub fn levels(&self) -> Levels {
+        self.levels
+    }
+
+    /// What a component is divided by: distances of codes are smaller than true ones by its square.
+    pub fn unit(&self) -> f32 {
+        self.unit
+    }
+
+    /// Bytes of the second half of a code, if there is one, and of level 3.
+    pub fn tail_len(&self) -> usize {
+        let members = if self.levels >= Levels::Two { self.m.div_ceil(2) } else { 0 };
+        let steps = if self.levels >= Levels::Three { self.dim.div_ceil(2) } else { 0 };
+        members + steps
+    }
+
+    /// The rotation cell of a list; `None` if vectors are not turned.
+    pub fn cell(&self, list: u32) -> Option<u32> {
+        if self.cells == 0 {
+            return None;
+        }
+        let starts = self.table(Table::Cells).as_chunks::<4>().0;
+        // The last cell that starts at or before the list: empty cells before it start there too.
+        let after = starts.partition_point(|b| u32::from_le_bytes(*b) <= list);
+        Some(after.clamp(1, self.cells) as u32 - 1)
+    }
+
+    fn part(&self, j: usize) -> Range<usize> {
+        part(self.dim, self.m, j)
+    }
+
+    /// The stored rotation of a cell.
+    fn rotation(&self, cell: u32) -> &[u8] {
+        let len = rotation::stored_len(self.dim);
+        self.table(Table::Rotations).chunks_exact(len).nth(cell as usize).unwrap_or_default()
+    }
+
+    /// The turned centroid of a list, half floats.
+    fn turned_centroid(&self, list: u32) -> &[u8] {
+        self.table(Table::Turned).chunks_exact(self.dim * 2).nth(list as usize).unwrap_or_default()
+    }
+
+    /// Half floats of a member of part `j`.
+    fn member(&self, j: usize, code: u8) -> &[u8] {
+        let part = self.part(j);
+        let at = 256 * part.start + usize::from(code) * part.len();
+        self.table(Table::Members).get(at * 2..(at + part.len()) * 2).unwrap_or_default()
+    }
+
+    /// The vector that a code of a list stands for, `[d]`. `code` is as [`TrqEncoder::encode`] made it.
+    pub fn decode(&self, list: u32, code: &[u8]) -> Vec<f32> {
+        let y = self.decode_turned(code);
+        let mut x = match self.cell(list) {
+            Some(cell) => rotation::invert(self.rotation(cell), &y),
+            None => y,
+        };
+        // The centroid as it was before it was turned: rotations of bytes would not bring it back exactly.
+        let coarse = self.table(Table::Coarse).as_chunks::<4>().0;
+        let (block, lane) = (list as usize / LANES, list as usize % LANES);
+        for (i, x) in x.iter_mut().enumerate() {
+            let centroid = coarse.get((block * self.dim + i) * LANES + lane);
+            *x = (*x + centroid.map_or(0.0, |c| f32::from_le_bytes(*c))) * self.unit;
+        }
+        x
+    }
+
+    /// What a code stands for before it is turned back and the centroid is added, `[d]`.
+    fn decode_turned(&self, code: &[u8]) -> Vec<f32> {
+        let mut y = self.decode_parts(code);
+        let steps = self.table(Table::Steps).as_chunks::<4>().0;
+        for (i, (y, step)) in y.iter_mut().zip(steps).enumerate() {
+            let level = code.get(self.m + i).copied().unwrap_or_default();
+            *y += step_value(level, f32::from_le_bytes(*step));
+        }
+        y
+    }
+
+    /// Levels 1 and 2 of a code.
+    fn decode_parts(&self, code: &[u8]) -> Vec<f32> {
+        let mut y = vec![0.0; self.dim];
+        for j in 0..self.m {
+            let (part, byte) = (self.part(j), code.get(j).copied().unwrap_or_default());
+            if self.levels == Levels::One {
+                let parents = self.table(Table::Parents).as_chunks::<4>().0;
+                for (i, y) in part.clone().zip(&mut y[part]) {
+                    let v = parents.get(i * LANES + usize::from(byte & 15));
+                    *y = v.map_or(0.0, |b| f32::from_le_bytes(*b));
+                }
+            } else {
+                for (y, v) in y[part].iter_mut().zip(f16::from_bytes(self.member(j, byte))) {
+                    *y = v;
+                }
+            }
+        }
+        y
+    }
+}
+
+fn rotation_len(d: u64) -> u64 {
+    4 * d + d.next_multiple_of(LANES as u64) * d
+}
+
+/// The value of a level-3 code.
+fn step_value(code: u8, step: f32) -> f32 {
+    (f32::from(code & (STEPS - 1)) - f32::from(STEPS - 1) / 2.0) * step
+}
