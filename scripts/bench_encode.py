@@ -124,7 +124,8 @@ def main() -> None:
 
     command = binary()
     print(
-        f"{platform.platform()}, ONNX Runtime {ort.__version__}, threads: {options.threads}, {options.rounds} rounds\n"
+        f"{platform.platform()}, ONNX Runtime {ort.__version__}, "
+        f"threads: {options.threads}, {options.rounds} rounds\n"
     )
     print("| model | engine | median ms | of ONNX Runtime's, paired | open ms | RSS added MB |")
     print("|---|---|---:|---|---:|---:|")

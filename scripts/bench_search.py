@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Our index beside FAISS, ScaNN, USearch and turbovec: same vectors, same machine, one query at a time on one thread.
+"""Our index beside FAISS, ScaNN, USearch and turbovec: same vectors, one query at a time on one thread.
 
   scripts/bench_search.py VECTORS_DIR [--queries 500] [--metric l2|ip] [--peers faiss,scann,usearch,turbovec]
       [--rounds 2] [--out DIR] [--shelfsight PATH] [--quick]
 
-VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs the rivals from PyPI into a virtual
-environment of its own (DIR/venv), runs `shelfsight bench search` and the rivals in turns (--rounds times; of each
-configuration the median of the medians counts), and writes DIR/search.jsonl (a line a configuration), DIR/search.md (a
-table, best time at each recall) and DIR/recall-time.svg and DIR/recall-bytes.svg.
+VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs the rivals from PyPI into a
+virtual environment of its own (DIR/venv), runs `shelfsight bench search` and the rivals in turns (--rounds
+times; of each configuration the median of the medians counts), and writes DIR/search.jsonl (a line a
+configuration), DIR/search.md (a table, best time at each recall), DIR/recall-time.svg and
+DIR/recall-bytes.svg.
 
-bytes_per_vector is everything an index keeps for a vector: codes, row numbers, its share of centroids, rotations and
-graph links. Rivals' are counted here (row numbers of FAISS lists are 8 bytes), ours are the bytes of both sections.
+bytes_per_vector is everything an index keeps for a vector: codes, row numbers, its share of centroids,
+rotations and graph links. Rivals' are counted here (row numbers of FAISS lists are 8 bytes), ours are the
+bytes of both sections.
 """
 
 import argparse
@@ -38,7 +40,7 @@ def environment(out: str, peers: list[str]) -> str:
     return python
 
 
-# ---- below here runs inside the environment -------------------------------------------------------------------------
+# ---- below here runs inside the environment ----
 
 
 def load(folder):
@@ -115,9 +117,7 @@ def add_faiss(run, base, learn, metric, quick):
 
     d = base.shape[1]
     kind = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
-    lists = max(
-        16, 1 << (len(base) // 1024).bit_length() - (1 if len(base) // 1024 & (len(base) // 1024 - 1) else 1)
-    )
+    lists = max(16, 1 << (len(base) // 1024).bit_length() - 1)
     coarse = 4 * d * lists / len(base)
     jobs = [
         (f"PQ{d // 2}x4fs", d / 4, [0]),
@@ -137,7 +137,7 @@ def add_faiss(run, base, learn, metric, quick):
         ]
     for spec, size, probes in jobs:
 
-        def make():
+        def make(spec=spec):
             faiss.omp_set_num_threads(os.cpu_count())
             index = faiss.index_factory(d, spec, kind)
             index.train(learn)
@@ -221,7 +221,7 @@ def add_turbovec(run, base, learn, metric, quick):
     unit = base / np.maximum(np.linalg.norm(base, axis=1, keepdims=True), 1e-9)
     for bits in (2, 4):
 
-        def make():
+        def make(bits=bits):
             index = turbovec.TurboQuantIndex(d, bits)
             index.calibrate(unit[:2048])
             index.add(unit)
@@ -265,7 +265,8 @@ def chart(args):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [json.loads(line) for line in open(os.path.join(args.out, "search.jsonl"))]
+    with open(os.path.join(args.out, "search.jsonl")) as file:
+        rows = [json.loads(line) for line in file]
     colours = dict(
         shelfsight="#d6336c", faiss="#1c7ed6", scann="#2f9e44", usearch="#f08c00", turbovec="#7048e8"
     )
@@ -283,7 +284,7 @@ def chart(args):
                     row["config"].split(" nprobe")[0].split(" probe")[0].split(" leaves")[0].split(" ef")[0],
                     [],
                 ).append(row)
-            for at, (group, members) in enumerate(groups.items()):
+            for _at, (group, members) in enumerate(groups.items()):
                 best = frontier(members, key)
                 style = "-o" if name == "recall-time" else "o"
                 size = members[0]["bytes_per_vector"]
@@ -317,7 +318,7 @@ def frontier(rows, key):
     return best
 
 
-# ---- the whole --------------------------------------------------------------------------------------------------------
+# ---- the whole ----
 
 
 def ours(args):
@@ -342,7 +343,7 @@ def ours(args):
 def median(rounds):
     """Of each configuration of several runs, that of the median time."""
     out = []
-    for same in zip(*rounds):
+    for same in zip(*rounds, strict=False):
         out.append(sorted(same, key=lambda r: r["ms_median"])[len(same) // 2])
     return out
 
@@ -359,9 +360,10 @@ def table(rows, out):
         for most in (20, 42, 74, 160, 600):
             best = {}
             for row in rows:
-                if row["recall10"] >= want and row["bytes_per_vector"] <= most:
-                    if row["peer"] not in best or row["ms_median"] < best[row["peer"]]["ms_median"]:
-                        best[row["peer"]] = row
+                if row["recall10"] < want or row["bytes_per_vector"] > most:
+                    continue
+                if row["peer"] not in best or row["ms_median"] < best[row["peer"]]["ms_median"]:
+                    best[row["peer"]] = row
             cells.append(
                 "<br>".join(
                     f"{peer} {row['ms_median']:.3f} ms ({row['bytes_per_vector']:.0f} B)"
@@ -370,7 +372,8 @@ def table(rows, out):
                 or "none"
             )
         lines.append(f"| {want} | " + " | ".join(cells) + " |")
-    open(os.path.join(out, "search.md"), "w").write("\n".join(lines) + "\n")
+    with open(os.path.join(out, "search.md"), "w") as file:
+        file.write("\n".join(lines) + "\n")
 
 
 def main():
@@ -410,7 +413,7 @@ def main():
         args.out,
     ] + (["--quick"] if args.quick else [])
     with subprocess.Popen(
-        again + ["--step", "rivals"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*again, "--step", "rivals"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         while process.stdout.readline().strip() not in ("ready", ""):
             pass
@@ -427,8 +430,9 @@ def main():
     with open(os.path.join(args.out, "search.jsonl"), "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     table(rows, args.out)
-    subprocess.run(again + ["--step", "chart"], check=True)
-    print(open(os.path.join(args.out, "search.md")).read())
+    subprocess.run([*again, "--step", "chart"], check=True)
+    with open(os.path.join(args.out, "search.md")) as file:
+        print(file.read())
 
 
 if __name__ == "__main__":

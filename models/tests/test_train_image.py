@@ -43,7 +43,7 @@ def tiny_views(seed: int = 0) -> Views:
                 clean.append(k < 2 and source != "synthetic")
     front = np.array(fronts).astype(np.int8)
     with torch.no_grad():
-        teacher = tiny_backbone().back(torch.from_numpy(front.astype(np.float32) * 0.02), CUT)[:, :24].numpy()
+        teacher = tiny_backbone().back(torch.from_numpy(front.astype(np.float32) * 0.02), CUT).numpy()
     count = len(product)
     return Views(
         front=front,
