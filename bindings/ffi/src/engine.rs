@@ -258,7 +258,14 @@ impl NativeEngine {
         match work {
             Work::Find { text, region, top } => {
                 let region = region.map(Into::into);
-                let options = FindOptions { top: top as usize, filters, region, barcode, cancel };
+                let options = FindOptions {
+                    top: top as usize,
+                    filters,
+                    region,
+                    barcode,
+                    cancel,
+                    ..FindOptions::default()
+                };
                 let query = Query { frame: frame.as_ref(), text: text.as_deref() };
                 Ok(convert::found(engine.find(&query, &options)?))
             }
