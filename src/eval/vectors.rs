@@ -190,7 +190,13 @@ mod tests {
 
     #[test]
     fn flat_rows_are_found_as_exact_search_finds_them() {
-        let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5;
+        // Well mixed (MurmurHash3's finaliser): rows nearer to one another than half floats tell would prove nothing.
+        let value = |i: usize| {
+            let mut h = i as u32 ^ 0x9e37_79b9;
+            h = (h ^ h >> 16).wrapping_mul(0x85eb_ca6b);
+            h = (h ^ h >> 13).wrapping_mul(0xc2b2_ae35);
+            ((h ^ h >> 16) >> 8) as f32 / (1 << 24) as f32 - 0.5
+        };
         let base: Vec<f32> = (0..400 * 6).map(value).collect();
         let query: Vec<f32> = (0..20 * 6).map(|i| value(i + 9999)).collect();
         let set = VectorSet { learn: base.clone(), base, query, dim: 6 };
