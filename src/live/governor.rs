@@ -167,8 +167,8 @@ mod tests {
         let mut governor = Governor::new(Pace::default());
         assert_eq!(governor.decide(Duration::ZERO, true, false), Decision::Detect);
         governor.detected(Duration::ZERO, 50 * MS);
-        assert_eq!(governor.decide(3600_000 * MS, true, false), Decision::Keep);
-        assert_eq!(governor.decide(3600_000 * MS, false, false), Decision::Detect);
+        assert_eq!(governor.decide(3_600_000 * MS, true, false), Decision::Keep);
+        assert_eq!(governor.decide(3_600_000 * MS, false, false), Decision::Detect);
         assert_eq!(governor.decide(60 * MS, false, false), Decision::Move);
         assert_eq!(governor.decide(60 * MS, false, true), Decision::Keep);
         let eager = Governor::new(Pace { skip_unchanged: false, ..Pace::default() });
