@@ -1,7 +1,7 @@
 //! A few threads that share out the parts of one loop.
 //!
 //! Made for the steps of a network, of some ten to some hundred microseconds each: a worker that has just had work
-//! looks for more for [`LOOK`] turns (some ten microseconds) before it sleeps, so threads that have nothing to do take
+//! looks for more for `LOOK` turns (some ten microseconds) before it sleeps, so threads that have nothing to do take
 //! no power. Whoever has work takes part in it and never waits for a worker to wake: parts are taken one by one by
 //! whoever is there.
 
