@@ -2,9 +2,12 @@
 #![cfg(feature = "onnx")]
 #![allow(clippy::unwrap_used)]
 
+mod plan_support;
+
 use std::path::Path;
 use std::sync::Arc;
 
+use plan_support::{Dice, changed};
 use shelfsight::Cancel;
 use shelfsight::kernels::Isa;
 use shelfsight::runtime::compile::{CompileError, compile};
@@ -289,34 +292,13 @@ fn every_flipped_bit_is_found() {
 /// Programs with any word changed and the checksum made right again: refused, or run without leaving their memory.
 #[test]
 fn hostile_programs_are_refused_or_harmless() {
-    let mut seed = 1u64;
-    let mut next = move || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (seed >> 33) as u32
-    };
+    let mut dice = Dice(1);
     let limits = Limits { memory: 256 << 20, work: 40_000_000_000 };
     let (mut refused, mut ran) = (0, 0);
     for name in ["detector", "text"] {
         let sound = plan(name);
-        let words = u32::from_le_bytes(sound[12..16].try_into().unwrap()) as usize;
         for _ in 0..1500 {
-            let mut bytes = sound.clone();
-            for _ in 0..1 + next() % 3 {
-                let at = 64 + next() as usize % (words / 4) * 4;
-                let old = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
-                let new = match next() % 6 {
-                    0 => next(),
-                    1 => 0,
-                    2 => u32::MAX,
-                    3 => old.wrapping_add(1),
-                    4 => old.wrapping_sub(1),
-                    _ => old ^ (1 << (next() % 32)),
-                };
-                bytes[at..at + 4].copy_from_slice(&new.to_le_bytes());
-            }
-            let crc = crc32fast::hash(&bytes[64..64 + words]);
-            bytes[24..28].copy_from_slice(&crc.to_le_bytes());
-            let shared: ModelBytes = Arc::new(bytes);
+            let shared: ModelBytes = Arc::new(changed(&sound, &mut dice));
             match Plan::open(shared, &limits) {
                 Err(_) => refused += 1,
                 // Running each would take minutes; every eighth that opens is run.

@@ -4,9 +4,7 @@ use super::quantised::function;
 use super::{Lowering, Value, axis_of, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Constant, Node};
-use crate::runtime::plan::program::{
-    Binary, BinaryOp, Element, Reduce, ReduceOp, Size, Spread, Step, Unary, UnaryOp,
-};
+use crate::runtime::plan::program::{Binary, BinaryOp, Reduce, ReduceOp, Size, Spread, Step, Unary, UnaryOp};
 
 impl Lowering<'_> {
     pub(super) fn unary(&mut self, node: &Node) -> Result<(), CompileError> {
@@ -134,10 +132,7 @@ impl Lowering<'_> {
         } else {
             values
         };
-        let constant = self.weights.floats(&values)?;
-        let size = Size::of(values.len() as u32);
-        let buffer = self.buffer(Element::F32, size);
-        self.buffers[buffer as usize].constant = constant;
+        let buffer = self.constant_values(&values)?;
         let dims = dims.into_iter().map(|d| Size::of(d as u32)).collect();
         Ok(Value { buffer, dims, picture: other.picture, levels: None, heads: None })
     }

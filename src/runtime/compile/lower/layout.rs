@@ -187,22 +187,7 @@ impl Lowering<'_> {
         if end <= start {
             return Err(node.refuse("it leaves nothing"));
         }
-        let (outer, _, inner) = value.around(axis).ok_or_else(|| node.refuse("its shape is too large"))?;
-        let mut dims = value.dims.clone();
-        dims[axis] = Size::of(end - start);
-        let out = self.fresh(dims, value.picture, value.levels)?;
-        let by = |n: u32| product(&[Size::of(n), inner]).ok_or_else(|| node.refuse("its shape is too large"));
-        let step = Copy {
-            x: value.buffer,
-            y: out.buffer,
-            rows: outer,
-            width: by(end - start)?,
-            x_at: by(start)?,
-            x_step: by(side.fixed)?,
-            y_at: Size::of(0),
-            y_step: by(end - start)?,
-        };
-        self.step(Step::Copy(step));
+        let out = self.part(node, &value, axis, start, end - start)?;
         self.set(node, out);
         Ok(())
     }
@@ -246,10 +231,7 @@ impl Lowering<'_> {
         let mut value = self.value(node, 0)?;
         self.picture(node, &mut value)?;
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let Some([channels, height, width]) = value.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok())
-        else {
-            return Err(refuse("it takes a picture of fixed size"));
-        };
+        let [channels, height, width] = value.sides(node)?;
         let factors = if let Some(sizes) = self.constant(node, 3).and_then(|c| c.wholes()) {
             let [_, c, h, w] = sizes[..] else {
                 return Err(refuse("it resizes other axes than height and width"));

@@ -295,6 +295,12 @@ impl Value {
         product(&self.dims).unwrap_or_default()
     }
 
+    /// Channels, height and width of a picture, where none is free.
+    fn sides(&self, node: &Node) -> Result<[usize; 3], CompileError> {
+        let sides = self.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok());
+        sides.ok_or_else(|| node.refuse("it takes a picture of fixed size"))
+    }
+
     /// Sides as numbers, where none is free.
     fn fixed(&self) -> Option<Vec<usize>> {
         self.dims.iter().map(|d| (d.per == 0).then_some(d.fixed as usize)).collect()

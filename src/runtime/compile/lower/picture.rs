@@ -1,6 +1,6 @@
 //! Float layers over pictures: convolutions, pools, norms, padding.
 
-use super::window::window;
+use super::window::{Filters, pads, window};
 use super::{Lowering, Value, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Constant, Node};
@@ -42,7 +42,7 @@ impl Lowering<'_> {
     }
 
     /// The bias of a layer of `n` outputs; zeros if it has none.
-    fn float_bias(&self, node: &Node, n: usize) -> Result<Vec<f32>, CompileError> {
+    pub(super) fn float_bias(&self, node: &Node, n: usize) -> Result<Vec<f32>, CompileError> {
         if node.input(2).is_none() {
             return Ok(vec![0.0; n]);
         }
@@ -51,18 +51,26 @@ impl Lowering<'_> {
     }
 
     /// A picture of floats with fixed sides.
-    fn float_picture(&mut self, node: &Node) -> Result<(Value, [usize; 3]), CompileError> {
+    pub(super) fn float_picture(&mut self, node: &Node) -> Result<(Value, [usize; 3]), CompileError> {
         let value = self.value(node, 0)?;
         let mut x = self.floats(&value);
         self.picture(node, &mut x)?;
-        let sides = x.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok());
-        Ok((x, sides.ok_or_else(|| node.refuse("it takes a picture of fixed size"))?))
+        let sides = x.sides(node)?;
+        Ok((x, sides))
     }
 
-    /// The batch normalisation that alone reads a node's output, and what it does.
-    fn norm_after(&self, node: &Node) -> Option<(String, Affine)> {
-        let norm = self.graph.only_reader(&node.outputs[0]).filter(|n| n.op == "BatchNormalization")?;
-        Some((norm.outputs[0].clone(), self.affine(norm).ok()?))
+    /// Name, factors and bias of a layer's `n` outputs, with the batch normalisation that alone reads them taken in.
+    fn with_norm(&mut self, node: &Node, n: usize) -> Result<(String, Vec<f32>, Vec<f32>), CompileError> {
+        let mut bias = self.float_bias(node, n)?;
+        let norm = self.graph.only_reader(&node.outputs[0]).filter(|n| n.op == "BatchNormalization");
+        let affine = norm.and_then(|norm| Some((norm, self.affine(norm).ok()?)));
+        let Some((norm, affine)) = affine.filter(|(_, affine)| affine.scale.len() == n) else {
+            return Ok((node.outputs[0].clone(), vec![1.0; n], bias));
+        };
+        bias.iter_mut().zip(&affine.scale).zip(&affine.shift).for_each(|((b, s), t)| *b = *b * s + t);
+        let name = norm.outputs[0].clone();
+        self.done.insert(name.clone());
+        Ok((name, affine.scale, bias))
     }
 
     fn affine(&self, node: &Node) -> Result<Affine, CompileError> {
@@ -87,46 +95,23 @@ impl Lowering<'_> {
     pub(super) fn conv_f32(&mut self, node: &Node) -> Result<(), CompileError> {
         let (x, [channels, height, width]) = self.float_picture(node)?;
         let (mut values, dims) = self.float_weights(node, 1, 0)?;
-        let [out, per_group, kh, kw] = dims[..] else {
-            return Err(node.refuse("only convolutions over pictures are compiled"));
-        };
-        let group = node.int("group", 1).max(1) as usize;
-        if per_group * group != channels || out % group != 0 || out == 0 || kh * kw == 0 {
-            return Err(
-                node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups"))
-            );
+        let filters = Filters::of(node, &dims, channels)?;
+        let out = filters.out;
+        let window = window(node, [height, width, channels], filters.kernel)?;
+        let (name, scale, mut bias) = self.with_norm(node, out)?;
+        let each = values.len() / out;
+        for (values, scale) in values.chunks_exact_mut(each).zip(&scale) {
+            values.iter_mut().for_each(|v| *v *= scale);
         }
-        let window = window(node, [height, width, channels], [kh, kw])?;
-        let mut bias = self.float_bias(node, out)?;
-        let mut name = node.outputs[0].clone();
-        if let Some((after, affine)) = self.norm_after(node).filter(|(_, a)| a.scale.len() == out) {
-            let each = values.len() / out;
-            for (column, values) in values.chunks_exact_mut(each).enumerate() {
-                values.iter_mut().for_each(|v| *v *= affine.scale[column]);
-                bias[column] = bias[column] * affine.scale[column] + affine.shift[column];
-            }
-            self.done.insert(after.clone());
-            name = after;
-        }
-        let taps = kh * kw;
         let shape = vec![Size::of(out as u32), Size::of(window.out_height), Size::of(window.out_width)];
         let y = self.fresh(shape, true, None)?;
-        if group == channels && out == channels && group > 1 {
-            let mut by_tap = vec![0.0; taps * channels];
-            for (i, &w) in values.iter().enumerate() {
-                by_tap[i % taps * channels + i / taps] = w;
-            }
+        if filters.depthwise() {
+            let by_tap = filters.by_tap(&values);
             let (weights, bias) = (self.weights.floats(&by_tap)?, self.weights.floats(&bias)?);
             self.step(Step::DepthwiseF32(DepthwiseF32 { x: x.buffer, y: y.buffer, window, weights, bias }));
         } else {
-            // Groups become blocks of a dense matrix.
             let columns = out.next_multiple_of(16);
-            let mut matrix = vec![0.0; taps * channels * columns];
-            for (i, &w) in values.iter().enumerate() {
-                let (column, input, tap) = (i / (taps * per_group), i / taps % per_group, i % taps);
-                let channel = column / (out / group) * per_group + input;
-                matrix[(tap * channels + channel) * columns + column] = w;
-            }
+            let matrix = filters.matrix(&values, columns);
             bias.resize(columns, 0.0);
             let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
             let out_channels = out as u32;
@@ -153,11 +138,7 @@ impl Lowering<'_> {
         };
         let (stride, dilation) = (pair("strides", [1, 1])?, pair("dilations", [1, 1])?);
         let more = pair("output_padding", [0, 0])?;
-        let pads = match node.ints("pads") {
-            None => [0; 4],
-            Some(&[t, l, b, r]) if [t, l, b, r].iter().all(|p| (0..1 << 14).contains(p)) => [t, l, b, r],
-            Some(other) => return Err(node.refuse(format!("pads {other:?}"))),
-        };
+        let pads = pads(node)?.map(|p| p as i64);
         if node.ints("output_shape").is_some() || !matches!(node.text("auto_pad", "NOTSET"), "NOTSET" | "") {
             return Err(node.refuse("auto_pad and output_shape are not held; export with pads"));
         }
@@ -186,14 +167,7 @@ impl Lowering<'_> {
             out_height,
             out_width,
         };
-        let mut bias = self.float_bias(node, out)?;
-        let (mut scale, mut name) = (vec![1.0; out], node.outputs[0].clone());
-        if let Some((after, affine)) = self.norm_after(node).filter(|(_, a)| a.scale.len() == out) {
-            bias.iter_mut().zip(&affine.scale).zip(&affine.shift).for_each(|((b, s), t)| *b = *b * s + t);
-            scale = affine.scale;
-            self.done.insert(after.clone());
-            name = after;
-        }
+        let (name, scale, bias) = self.with_norm(node, out)?;
         let taps = kh * kw;
         let columns = (taps * out).next_multiple_of(16);
         let mut matrix = vec![0.0; channels * columns];
@@ -218,9 +192,7 @@ impl Lowering<'_> {
             x = self.floats(&x);
         }
         self.picture(node, &mut x)?;
-        let Some([channels, height, width]) = x.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
-            return Err(node.refuse("it takes a picture of fixed size"));
-        };
+        let [channels, height, width] = x.sides(node)?;
         let Some(&[kh, kw]) =
             node.ints("kernel_shape").filter(|k| k.iter().all(|k| (1..1 << 14).contains(k)))
         else {
@@ -297,9 +269,7 @@ impl Lowering<'_> {
     pub(super) fn pad(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut x = self.value(node, 0)?;
         self.picture(node, &mut x)?;
-        let Some([channels, height, width]) = x.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
-            return Err(node.refuse("it takes a picture of fixed size"));
-        };
+        let [channels, height, width] = x.sides(node)?;
         let pads = match self.constant(node, 1).and_then(Constant::wholes) {
             Some(pads) => pads,
             None => node.ints("pads").map(<[i64]>::to_vec).unwrap_or_default(),

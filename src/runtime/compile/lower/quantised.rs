@@ -1,6 +1,6 @@
 //! Quantised operators: integer sums with the requantisation fused in.
 
-use super::window::window;
+use super::window::{Filters, window};
 use super::{Levels, Lowering, Quantised, Value, axis_of};
 use crate::kernels::float::math;
 use crate::kernels::int8::MAX_TAPS;
@@ -250,42 +250,21 @@ impl Lowering<'_> {
         };
         self.picture(node, &mut x)?;
         let (weights, scale, dims) = self.quantised_weights(node, 0)?;
-        let [out, per_group, kh, kw] = dims[..] else {
-            return Err(node.refuse("only convolutions over pictures are compiled"));
-        };
-        let Some([channels, height, width]) = x.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
-            return Err(node.refuse("it takes a picture of fixed size"));
-        };
-        let group = node.int("group", 1).max(1) as usize;
-        if per_group * group != channels || out % group != 0 || out == 0 || kh * kw == 0 {
-            return Err(
-                node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups"))
-            );
-        }
-        let window = window(node, [height, width, channels], [kh, kw])?;
+        let [channels, height, width] = x.sides(node)?;
+        let filters = Filters::of(node, &dims, channels)?;
+        let (out, taps) = (filters.out, filters.taps());
+        let window = window(node, [height, width, channels], filters.kernel)?;
         let shape = vec![Size::of(out as u32), Size::of(window.out_height), Size::of(window.out_width)];
-        let depthwise = group == channels && out == channels && group > 1;
         let (y, to) = self.result(node, shape, true)?;
-        let taps = kh * kw;
         let apart = window.dilation_h == 1 && window.dilation_w == 1 && taps <= MAX_TAPS;
-        if let (true, Some(to)) = (depthwise && apart, to.clone()) {
-            let mut by_tap = vec![0; taps * channels];
-            for (i, &w) in weights.iter().enumerate() {
-                by_tap[i % taps * channels + i / taps] = w;
-            }
-            let layer = self.layer(node, levels, y.levels, by_tap, &scale)?;
+        if let (true, Some(to)) = (filters.depthwise() && apart, to.clone()) {
+            let layer = self.layer(node, levels, y.levels, filters.by_tap(&weights), &scale)?;
             let packed = self.weights.depthwise(&layer)?;
             let step = Depthwise { x: x.buffer, y: y.buffer, window, outside: levels.zero, packed, to };
             self.step(Step::Depthwise(step));
             return Ok(());
         }
-        // Groups become blocks of a dense matrix.
-        let mut matrix = vec![0; taps * channels * out];
-        for (i, &w) in weights.iter().enumerate() {
-            let (column, input, tap) = (i / (taps * per_group), i / taps % per_group, i % taps);
-            let channel = column / (out / group) * per_group + input;
-            matrix[(tap * channels + channel) * out + column] = w;
-        }
+        let matrix = filters.matrix(&weights, out);
         let layer = self.layer(node, levels, y.levels, matrix, &scale)?;
         let packed = self.weights.dense(&layer)?;
         let out_channels = out as u32;

@@ -184,23 +184,14 @@ impl Lowering<'_> {
         }
         let mut taken = None;
         let mut out = node.outputs[0].clone();
-        let mut bias = match node.input(2) {
-            Some(_) => {
-                let (bias, _) = self.float_weights(node, 2, 0)?;
-                if bias.len() != n {
-                    return Err(refuse("its bias is not a constant a column"));
-                }
-                bias
-            }
-            None => match self.bias_after(&out, n) {
-                Some((add, bias)) => {
-                    out = add.outputs[0].clone();
-                    taken = Some(out.clone());
-                    bias
-                }
-                None => vec![0.0; n],
-            },
-        };
+        let mut bias = self.float_bias(node, n)?;
+        if node.input(2).is_none()
+            && let Some((add, after)) = self.bias_after(&out, n)
+        {
+            out = add.outputs[0].clone();
+            taken = Some(out.clone());
+            bias = after;
+        }
         bias.resize(padded, 0.0);
         let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
         let (dims, count) = rows_of(&x, n).ok_or_else(|| refuse("its shape is too large"))?;

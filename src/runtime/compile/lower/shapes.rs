@@ -110,9 +110,7 @@ impl Lowering<'_> {
         }
         // The text cannot be longer than there are positions.
         self.program.max_length = self.program.max_length.min(rows as u32);
-        let constant = self.weights.floats(&values)?;
-        let buffer = self.buffer(Element::F32, Size::of((rows * width) as u32));
-        self.buffers[buffer as usize].constant = constant;
+        let buffer = self.constant_values(&values)?;
         let dims = vec![*side, Size::of(width as u32)];
         self.set(node, Value { buffer, dims, picture: false, levels: None, heads: None });
         Ok(true)

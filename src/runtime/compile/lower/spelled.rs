@@ -5,7 +5,7 @@ use super::{Lowering, Value, axis_of, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Constant, Node};
 use crate::runtime::plan::program::{
-    Binary, BinaryOp, Copy, Element, Place, Product, ResizeLinear, Size, Softmax, Spread, Step,
+    Binary, BinaryOp, Copy, Place, Product, ResizeLinear, Size, Softmax, Spread, Step,
 };
 
 impl Lowering<'_> {
@@ -105,7 +105,7 @@ impl Lowering<'_> {
     }
 
     /// A part of a value along an axis, `from..from + len`.
-    fn part(
+    pub(super) fn part(
         &mut self,
         node: &Node,
         value: &Value,
@@ -215,17 +215,9 @@ impl Lowering<'_> {
 
     /// Expand, where only the batch grows.
     pub(super) fn expand(&mut self, node: &Node) -> Result<(), CompileError> {
-        let value = match self.constant(node, 0).cloned() {
+        let value = match self.constant_as_value(node, 0)? {
+            Some(constant) => constant,
             None => self.value(node, 0)?,
-            Some(constant) => {
-                let floats = constant.floats().ok_or_else(|| node.refuse("its constant is not float"))?;
-                let (Some(1), rest) = (constant.dims.first(), constant.dims.iter().skip(1)) else {
-                    return Err(node.refuse("its constant has a batch axis longer than 1"));
-                };
-                let dims = rest.map(|&d| Size::of(d as u32)).collect();
-                let buffer = self.constant_values(floats)?;
-                Value { buffer, dims, picture: false, levels: None, heads: None }
-            }
         };
         let wanted =
             self.numbers(node, 1).ok_or_else(|| node.refuse("its shape is computed while running"))?;
@@ -244,13 +236,8 @@ impl Lowering<'_> {
 
     /// Bilinear resize of a picture.
     pub(super) fn resize_linear(&mut self, node: &Node) -> Result<(), CompileError> {
-        let value = self.value(node, 0)?;
-        let mut x = self.floats(&value);
-        self.picture(node, &mut x)?;
+        let (x, [channels, height, width]) = self.float_picture(node)?;
         let refuse = |why: &str| node.refuse(why.to_owned());
-        let Some([channels, height, width]) = x.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok()) else {
-            return Err(refuse("it takes a picture of fixed size"));
-        };
         let sizes = self.constant(node, 3).and_then(Constant::wholes);
         let scales = self.constant(node, if node.op == "Upsample" { 1 } else { 2 });
         let sides = match (sizes, scales.and_then(Constant::floats)) {
@@ -303,7 +290,6 @@ impl Lowering<'_> {
         };
         let dims = constant.dims[1..].iter().map(|&d| Size::of(d as u32)).collect();
         let buffer = self.constant_values(floats)?;
-        debug_assert_eq!(self.buffers[buffer as usize].element, Element::F32);
         Ok(Some(Value { buffer, dims, picture: false, levels: None, heads: None }))
     }
 }

@@ -4,6 +4,74 @@ use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::Node;
 use crate::runtime::plan::program::Window;
 
+/// Filters of a convolution as ONNX has them, `[out, channels of a group, height, width]`.
+#[derive(Clone, Copy)]
+pub(super) struct Filters {
+    pub out: usize,
+    pub kernel: [usize; 2],
+    channels: usize,
+    per_group: usize,
+    group: usize,
+}
+
+impl Filters {
+    /// Refuses shapes that do not fit a picture of so many channels.
+    pub fn of(node: &Node, dims: &[usize], channels: usize) -> Result<Self, CompileError> {
+        let [out, per_group, kh, kw] = *dims else {
+            return Err(node.refuse("only convolutions over pictures are compiled"));
+        };
+        let group = node.int("group", 1).max(1) as usize;
+        if per_group * group != channels || out % group != 0 || out == 0 || kh * kw == 0 {
+            return Err(
+                node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups"))
+            );
+        }
+        Ok(Self { out, kernel: [kh, kw], channels, per_group, group })
+    }
+
+    pub fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Whether each channel has one filter of its own.
+    pub fn depthwise(&self) -> bool {
+        self.group == self.channels && self.out == self.channels && self.group > 1
+    }
+
+    /// Weights of a depthwise convolution as `[taps, channels]`.
+    pub fn by_tap<T: Copy + Default>(&self, weights: &[T]) -> Vec<T> {
+        let taps = self.taps();
+        let mut out = vec![T::default(); weights.len()];
+        for (i, &w) in weights.iter().enumerate() {
+            out[i % taps * self.channels + i / taps] = w;
+        }
+        out
+    }
+
+    /// Weights as a dense matrix `[taps · channels, columns]`, in which groups are blocks.
+    pub fn matrix<T: Copy + Default>(&self, weights: &[T], columns: usize) -> Vec<T> {
+        let (taps, per_group) = (self.taps(), self.per_group);
+        let mut matrix = vec![T::default(); taps * self.channels * columns];
+        for (i, &w) in weights.iter().enumerate() {
+            let (column, input, tap) = (i / (taps * per_group), i / taps % per_group, i % taps);
+            let channel = column / (self.out / self.group) * per_group + input;
+            matrix[(tap * self.channels + channel) * columns + column] = w;
+        }
+        matrix
+    }
+}
+
+/// The attribute `pads`: top, left, bottom, right.
+pub(super) fn pads(node: &Node) -> Result<[usize; 4], CompileError> {
+    match node.ints("pads") {
+        None => Ok([0; 4]),
+        Some(&[t, l, b, r]) if [t, l, b, r].iter().all(|p| (0..1 << 14).contains(p)) => {
+            Ok([t as usize, l as usize, b as usize, r as usize])
+        }
+        Some(other) => Err(node.refuse(format!("pads {other:?}"))),
+    }
+}
+
 /// Geometry of a convolution from its attributes.
 pub(super) fn window(
     node: &Node,
@@ -22,13 +90,7 @@ pub(super) fn window(
     let sides = [height, width];
     let auto = node.text("auto_pad", "NOTSET");
     let pads: [usize; 4] = match auto {
-        "NOTSET" | "" => match node.ints("pads") {
-            None => [0; 4],
-            Some(&[t, l, b, r]) if [t, l, b, r].iter().all(|p| (0..1 << 14).contains(p)) => {
-                [t as usize, l as usize, b as usize, r as usize]
-            }
-            Some(other) => return Err(node.refuse(format!("pads {other:?}"))),
-        },
+        "NOTSET" | "" => pads(node)?,
         "VALID" => [0; 4],
         "SAME_UPPER" | "SAME_LOWER" => {
             let all = |i: usize| {
