@@ -282,18 +282,33 @@ pub struct ScanArgs {
 #[derive(Args)]
 pub struct EvalArgs {
     /// Pack to search.
-    #[arg(long)]
-    pub pack: PathBuf,
-    /// Query file, CSV or JSONL: image,text,ids
+    #[arg(long, required_unless_present = "ranked")]
+    pub pack: Option<PathBuf>,
+    /// Query file, CSV or JSONL: image,text,ids and, where wanted, id and junk; or the eProduct benchmark's metadata
     #[arg(long)]
     pub queries: PathBuf,
     /// Folder that the queries' picture paths start from.
-    #[arg(long)]
-    pub images: PathBuf,
+    #[arg(long, required_unless_present = "ranked")]
+    pub images: Option<PathBuf>,
     /// Write an HTML report with charts and pictures.
     #[arg(long)]
     pub report: Option<PathBuf>,
     /// Do not read barcodes, to measure looks and words alone.
     #[arg(long)]
     pub no_barcode: bool,
+    /// The same catalogue built with `--index flat`, to say what compression loses.
+    #[arg(long, value_name = "PACK")]
+    pub exact: Option<PathBuf>,
+    /// Write each query's ten best in the form of the eProduct challenge; the query file may then lack answers.
+    #[arg(long, value_name = "CSV")]
+    pub submission: Option<PathBuf>,
+    /// Judge the lists of this file, in the form of a submission, instead of searching.
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["pack", "images", "report", "no_barcode", "exact", "submission", "scan"])]
+    pub ranked: Option<PathBuf>,
+    /// Photos show several products: search the whole photo, then each box in it, by Product1M's metrics.
+    #[arg(long, conflicts_with_all = ["exact", "submission", "report"])]
+    pub scan: bool,
+    /// With `--scan`: catalogue attribute with the label that the query file names; the id without it.
+    #[arg(long, value_name = "ATTRIBUTE", requires = "scan")]
+    pub label: Option<String>,
 }

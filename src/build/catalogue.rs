@@ -11,6 +11,16 @@ const SCHEMA: Schema = Schema {
     known: &["id", "title", "brand", "category", "gtin", "images", "description"],
     required: &["id"],
     attributes: true,
+    // The metadata files of the eProduct benchmark.
+    aliases: &[
+        ("UUID", "id"),
+        ("IMAGE_PATH", "images"),
+        ("AUCT_TITL", "title"),
+        ("META_CATEG_ID", "attr.category_1"),
+        ("CATEG_LVL2_ID", "attr.category_2"),
+        ("LEAF_CATEG_ID", "category"),
+    ],
+    ignored: &[],
 };
 
 /// One product.
@@ -96,7 +106,8 @@ pub enum ProductError {
 /// Reads a catalogue: CSV (also with `;` or tabs) or JSONL, told by extension, else by content.
 ///
 /// CSV needs a header with `id`; `images` is split at white space. In JSONL `images` may also be an array (for names
-/// with spaces) and attributes an object `attr`.
+/// with spaces) and attributes an object `attr`. Metadata of the eProduct benchmark (`UUID`, `IMAGE_PATH`, `AUCT_TITL`,
+/// `META_CATEG_ID`, `CATEG_LVL2_ID`, `LEAF_CATEG_ID`) is read as it is.
 ///
 /// # Errors
 /// The first [`CatalogueError`] in the file.
@@ -261,6 +272,18 @@ mod tests {
     #[test]
     fn json_numbers_have_lost_their_leading_zeros() {
         assert_eq!(good("{\"id\":\"x\",\"gtin\":36000291452}")[0].gtin, Gtin::parse("036000291452").ok());
+    }
+
+    #[test]
+    fn metadata_of_the_benchmark() {
+        let text = "UUID,IMAGE_PATH,AUCT_TITL,META_CATEG_ID,CATEG_LVL2_ID,LEAF_CATEG_ID\n\
+                    7f-1,ab/7f-1.JPEG,\"Lamp, brass\",11700,20697,112581\n7f-2,ab/7f-2.JPEG,,,,";
+        let rows = good(text);
+        assert_eq!((rows[0].id.as_str(), rows[0].title.as_str()), ("7f-1", "Lamp, brass"));
+        assert_eq!(rows[0].images, ["ab/7f-1.JPEG"]);
+        assert_eq!(rows[0].category, "112581");
+        assert_eq!(rows[0].attrs["category_1"], "11700");
+        assert_eq!((rows[1].images.len(), rows[1].title.as_str()), (1, ""));
     }
 
     #[test]

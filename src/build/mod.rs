@@ -16,5 +16,5 @@ pub use compile::ModelNote;
 #[cfg(feature = "onnx")]
 pub use compile::{CompileModelError, compile_model};
 pub use error::{BuildError, ImageFault};
-pub use queries::{QueriesError, QueryRow, read_queries};
+pub use queries::{QueriesError, QueryRow, read_queries, read_unlabelled_queries};
 pub use table::{RowError, TableError};

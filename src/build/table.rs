@@ -147,12 +147,22 @@ pub(crate) struct Schema {
     pub required: &'static [&'static str],
     /// Whether `attr.*` columns are allowed.
     pub attributes: bool,
+    /// Names other data sets give these columns: theirs, then ours.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// Columns that are read over.
+    pub ignored: &'static [&'static str],
 }
 
 impl Schema {
+    /// Our name of a column.
+    fn name(&self, column: &str) -> String {
+        let ours = self.aliases.iter().find(|(theirs, _)| *theirs == column).map(|(_, ours)| *ours);
+        ours.unwrap_or(column).to_owned()
+    }
+
     fn allows(&self, column: &str) -> bool {
         let attribute = column.strip_prefix("attr.").is_some_and(|name| !name.is_empty());
-        self.known.contains(&column) || (self.attributes && attribute)
+        self.known.contains(&column) || self.ignored.contains(&column) || (self.attributes && attribute)
     }
 
     fn unknown(&self, line: u64, found: &str) -> TableError {
@@ -238,7 +248,7 @@ fn parse_csv(text: &str, schema: &Schema) -> Result<Vec<RowResult>, TableError> 
 }
 
 fn csv_header(record: &csv::StringRecord, line: u64, schema: &Schema) -> Result<Vec<String>, TableError> {
-    let header: Vec<String> = record.iter().map(|name| name.trim().to_owned()).collect();
+    let header: Vec<String> = record.iter().map(|name| schema.name(name.trim())).collect();
     for (i, name) in header.iter().enumerate() {
         if !schema.allows(name) {
             return Err(schema.unknown(line, name));
@@ -298,7 +308,7 @@ fn json_row(
             serde_json::Value::Object(inner) if column == "attr" && schema.attributes => {
                 flat.extend(inner.into_iter().map(|(name, value)| (format!("attr.{name}"), value)));
             }
-            value => flat.push((column, value)),
+            value => flat.push((schema.name(&column), value)),
         }
     }
     let mut cells = BTreeMap::new();
@@ -343,8 +353,14 @@ fn json_cell(value: serde_json::Value) -> Result<Option<Cell>, &'static str> {
 mod tests {
     use super::*;
 
-    const SCHEMA: Schema =
-        Schema { columns: "a, b, attr.*", known: &["a", "b"], required: &["a"], attributes: true };
+    const SCHEMA: Schema = Schema {
+        columns: "a, b, attr.*",
+        known: &["a", "b"],
+        required: &["a"],
+        attributes: true,
+        aliases: &[("ALPHA", "a")],
+        ignored: &["OMEGA"],
+    };
 
     fn rows(text: &str) -> Result<Vec<RowResult>, TableError> {
         parse(text.as_bytes(), None, &SCHEMA)
@@ -370,6 +386,15 @@ mod tests {
             assert_eq!(rows.len(), 1);
             assert_eq!(rows[0].as_ref().unwrap().cells["attr.x"], Cell::Text("2".into()), "{text:?}");
         }
+    }
+
+    #[test]
+    fn other_names_of_columns() {
+        for text in ["b,ALPHA\n1,2", "{\"b\":1,\"ALPHA\":\"2\"}"] {
+            assert_eq!(rows(text).unwrap()[0].as_ref().unwrap().cells["a"], Cell::Text("2".into()), "{text}");
+        }
+        assert!(error("a,ALPHA\n1,2").contains("\"a\" stands twice"));
+        assert_eq!(rows("a,OMEGA\n1,2").unwrap().len(), 1);
     }
 
     #[test]

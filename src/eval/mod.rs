@@ -3,4 +3,7 @@
 pub mod metrics;
 pub mod npy;
 pub mod run;
+pub mod scores;
+pub mod shelves;
+pub mod submission;
 pub mod vectors;

@@ -4,17 +4,42 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use super::metrics::{Interval, average_precision, bootstrap_mean, hit_at, mar_at, mean, percentile};
+use super::metrics::{Interval, mean, percentile};
+use super::scores::Scores;
+use super::submission::ranking;
 use crate::build::QueryRow;
-use crate::engine::{EncodedQuery, Engine, FindError, Match, QUERY_DECODE, Query, Timings};
+use crate::engine::{EncodedQuery, Engine, FindError, Found, Match, QUERY_DECODE, Query, Timings};
 use crate::options::FindOptions;
 use crate::preprocess::{self, DecodeError};
 
 /// Products kept a query; metrics beyond this depth are not given.
 pub const DEPTH: usize = 100;
 
-/// Resamples of the bootstrap interval of recall@1.
-const RESAMPLES: usize = 10_000;
+/// What to evaluate beside the pack itself.
+#[derive(Clone, Copy, Default)]
+pub struct EvalOptions<'a> {
+    /// How queries are asked; `top` is [`DEPTH`] whatever it says.
+    pub find: Option<&'a FindOptions>,
+    /// The same catalogue in a pack of exact vectors, to say what compression loses.
+    pub exact: Option<&'a Engine>,
+}
+
+/// Why an evaluation cannot be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The pack cannot answer such queries.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// The exact pack is not of the same catalogue and encoders.
+    #[error(
+        "the exact pack differs in its {what}; build both packs from one catalogue with the same encoders"
+    )]
+    Exact {
+        /// What differs.
+        what: &'static str,
+    },
+}
 
 /// Where the right product of a query was lost, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +50,8 @@ pub enum Outcome {
     Unreadable,
     /// None of the right products is in the pack.
     NotInPack,
+    /// Exact search has it first, this pack's index does not.
+    Compressed,
     /// Not among the first [`DEPTH`].
     NotRetrieved,
     /// In the list, but not first.
@@ -38,6 +65,7 @@ impl Outcome {
             Self::Right => "right",
             Self::Unreadable => "unreadable",
             Self::NotInPack => "not_in_pack",
+            Self::Compressed => "compressed",
             Self::NotRetrieved => "not_retrieved",
             Self::RankedBelow => "ranked_below",
         }
@@ -59,6 +87,8 @@ pub struct QueryResult {
     pub ms: f64,
     /// Why the query could not be asked.
     pub fault: Option<QueryFault>,
+    /// Ids that exact search finds.
+    exact: Vec<String>,
     hits: StageHits,
 }
 
@@ -83,6 +113,7 @@ impl QueryResult {
             rank: None,
             ms: 0.0,
             fault: Some(fault),
+            exact: Vec::new(),
             hits: StageHits::default(),
         }
     }
@@ -97,19 +128,26 @@ struct StageHits {
     text: Option<bool>,
 }
 
+/// What one stage of the search makes of all queries.
+#[derive(Debug)]
+pub struct Stage {
+    /// `exact` or `compressed`.
+    pub name: &'static str,
+    /// Its metrics.
+    pub scores: Scores,
+    /// 95 % interval of what hit@1 gains over the stage before.
+    pub gain: Option<Interval>,
+}
+
 /// Means over all queries; a query that cannot be asked counts as lost.
 #[derive(Debug)]
 pub struct EvalReport {
     /// One a query, in file order.
     pub results: Vec<QueryResult>,
-    /// `(k, share of queries with a right product among the first k)`.
-    pub recall: Vec<(usize, f64)>,
-    /// 95 % bootstrap interval of recall@1.
-    pub recall_1_interval: Option<Interval>,
-    /// Macro-averaged capped recall at 10.
-    pub mar_10: f64,
-    /// Mean average precision over the first [`DEPTH`].
-    pub map: f64,
+    /// Every metric, over the queries that have answers.
+    pub scores: Scores,
+    /// Exact search, then this pack's index; empty without an exact pack.
+    pub stages: Vec<Stage>,
     /// Median time a query, in ms, without reading and decoding the photo.
     pub ms_p50: f64,
     /// 95th percentile of the same.
@@ -119,34 +157,38 @@ pub struct EvalReport {
     /// Share of right answers by kind of evidence: `barcode_read`, `barcode@1`, `image@1`, `text@1`, `fused@1`, each over
     /// the queries that have that part.
     pub evidence: BTreeMap<&'static str, f64>,
-    /// Outcome → queries.
+    /// Outcome → queries that have answers.
     pub outcomes: BTreeMap<Outcome, usize>,
 }
 
 /// Runs every query, photo paths relative to `images`; `progress` is told of each finished one.
 ///
 /// # Errors
-/// [`FindError`] if the pack cannot answer such queries at all. A photo or text that cannot be read is a lost query, not
-/// an error.
+/// [`EvalError`] if the pack cannot answer such queries at all, or the exact pack is of something else. A photo or text
+/// that cannot be read is a lost query, not an error.
 pub fn evaluate(
     engine: &Engine,
     queries: &[QueryRow],
     images: &Path,
-    options: &FindOptions,
+    options: EvalOptions<'_>,
     progress: &mut dyn FnMut(usize),
-) -> Result<EvalReport, FindError> {
-    let options = FindOptions { top: DEPTH, ..options.clone() };
+) -> Result<EvalReport, EvalError> {
+    let find = FindOptions { top: DEPTH, ..options.find.cloned().unwrap_or_default() };
     let known = known_ids(engine)?;
+    if let Some(exact) = options.exact {
+        check_exact(engine, exact, &known)?;
+    }
+    let run = Run { engine, exact: options.exact, images, options: find, known };
     let mut results = Vec::with_capacity(queries.len());
     let mut stages = Timings::default();
     engine.warm_up()?;
     for (at, query) in queries.iter().enumerate() {
-        results.push(run_one(engine, at, query, images, &options, &known, &mut stages)?);
+        results.push(run.query(at, query, &mut stages)?);
         progress(at + 1);
     }
     let count = queries.len().max(1) as f64;
     let stage_ms = stages.stages().iter().map(|(stage, ms)| (*stage, ms / count)).collect();
-    Ok(summarise(queries, results, stage_ms))
+    Ok(summarise(queries, results, stage_ms, options.exact.is_some()))
 }
 
 fn known_ids(engine: &Engine) -> Result<HashSet<String>, FindError> {
@@ -155,76 +197,111 @@ fn known_ids(engine: &Engine) -> Result<HashSet<String>, FindError> {
     (0..records.len()).map(id).collect()
 }
 
-fn run_one(
-    engine: &Engine,
-    at: usize,
-    query: &QueryRow,
-    images: &Path,
-    options: &FindOptions,
-    known: &HashSet<String>,
-    stages: &mut Timings,
-) -> Result<QueryResult, FindError> {
-    let relevant: HashSet<&str> = query.ids.iter().map(String::as_str).collect();
-    let photo = match &query.image {
-        Some(image) => match preprocess::open(&images.join(image), &QUERY_DECODE) {
-            Ok(photo) => Some(photo),
-            Err(fault) => return Ok(QueryResult::lost(at, fault.into())),
-        },
-        None => None,
+fn check_exact(engine: &Engine, exact: &Engine, known: &HashSet<String>) -> Result<(), EvalError> {
+    let (ours, theirs) = (engine.pack().meta(), exact.pack().meta());
+    let flat = [&theirs.image_index, &theirs.text_index].into_iter().flatten().all(|i| i.kind == "flat");
+    let what = match () {
+        () if !flat => "index, which is not flat",
+        () if ours.image != theirs.image || ours.text != theirs.text => "encoders",
+        () if known_ids(exact)? != *known => "products",
+        () => return Ok(()),
     };
-    let frame = photo.as_ref().map(|photo| photo.frame());
-    let full = Query { frame: frame.as_ref(), text: query.text.as_deref() };
-    let start = Instant::now();
-    let encoded = match engine.encode(&full, options) {
-        Err(FindError::EmptyQuery) => return Ok(QueryResult::lost(at, QueryFault::Words)),
-        encoded => encoded?,
-    };
-    let found = engine.find_encoded(&encoded, options)?;
-    let ms = start.elapsed().as_secs_f64() * 1e3;
-    stages.extend(&found.ms);
-    let is_right = |m: &Match| relevant.contains(m.record.id.as_str());
-    let rank = found.matches.iter().position(is_right).map(|at| at + 1);
-    let outcome = match rank {
-        Some(1) => Outcome::Right,
-        Some(_) => Outcome::RankedBelow,
-        None if query.ids.iter().any(|id| known.contains(id)) => Outcome::NotRetrieved,
-        None => Outcome::NotInPack,
-    };
-    // Each part alone, to see what it adds.
-    let alone = |part: Option<EncodedQuery>| -> Result<Option<bool>, FindError> {
-        let Some(part) = part else { return Ok(None) };
-        let options = FindOptions { top: 1, ..options.clone() };
-        Ok(Some(engine.find_encoded(&part, &options)?.matches.first().is_some_and(is_right)))
-    };
-    let mut hits =
-        StageHits { image: alone(encoded.looks())?, text: alone(encoded.words())?, ..StageHits::default() };
-    if full.frame.is_some() && options.barcode {
-        hits.barcode_read = Some(!found.barcodes.is_empty());
-        hits.barcode_right = Some(found.matches.iter().any(|m| m.evidence.barcode && is_right(m)));
+    Err(EvalError::Exact { what })
+}
+
+/// What all queries of an evaluation share.
+struct Run<'a> {
+    engine: &'a Engine,
+    exact: Option<&'a Engine>,
+    images: &'a Path,
+    options: FindOptions,
+    known: HashSet<String>,
+}
+
+impl Run<'_> {
+    fn query(&self, at: usize, query: &QueryRow, stages: &mut Timings) -> Result<QueryResult, FindError> {
+        let photo = match &query.image {
+            Some(image) => match preprocess::open(&self.images.join(image), &QUERY_DECODE) {
+                Ok(photo) => Some(photo),
+                Err(fault) => return Ok(QueryResult::lost(at, fault.into())),
+            },
+            None => None,
+        };
+        let frame = photo.as_ref().map(|photo| photo.frame());
+        let full = Query { frame: frame.as_ref(), text: query.text.as_deref() };
+        let start = Instant::now();
+        let encoded = match self.engine.encode(&full, &self.options) {
+            Err(FindError::EmptyQuery) => return Ok(QueryResult::lost(at, QueryFault::Words)),
+            encoded => encoded?,
+        };
+        let found = self.engine.find_encoded(&encoded, &self.options)?;
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        stages.extend(&found.ms);
+        let exact = match self.exact {
+            Some(exact) => ids(&exact.find_encoded(&encoded, &self.options)?.matches),
+            None => Vec::new(),
+        };
+        let hits = self.parts(query, &encoded, &found)?;
+        let rank = found.matches.iter().position(|m| query.ids.contains(&m.record.id)).map(|at| at + 1);
+        let outcome = match rank {
+            Some(1) => Outcome::Right,
+            _ if exact.first().is_some_and(|id| query.ids.contains(id)) => Outcome::Compressed,
+            Some(_) => Outcome::RankedBelow,
+            None if query.ids.iter().any(|id| self.known.contains(id)) => Outcome::NotRetrieved,
+            None => Outcome::NotInPack,
+        };
+        Ok(QueryResult { query: at, matches: found.matches, outcome, rank, ms, fault: None, exact, hits })
     }
-    Ok(QueryResult { query: at, matches: found.matches, outcome, rank, ms, fault: None, hits })
+
+    /// What each part of the query finds alone.
+    fn parts(&self, query: &QueryRow, encoded: &EncodedQuery, found: &Found) -> Result<StageHits, FindError> {
+        let is_right = |m: &Match| query.ids.contains(&m.record.id);
+        let alone = |part: Option<EncodedQuery>| -> Result<Option<bool>, FindError> {
+            let Some(part) = part else { return Ok(None) };
+            let options = FindOptions { top: 1, ..self.options.clone() };
+            Ok(Some(self.engine.find_encoded(&part, &options)?.matches.first().is_some_and(is_right)))
+        };
+        let mut hits = StageHits {
+            image: alone(encoded.looks())?,
+            text: alone(encoded.words())?,
+            ..StageHits::default()
+        };
+        if query.image.is_some() && self.options.barcode {
+            hits.barcode_read = Some(!found.barcodes.is_empty());
+            hits.barcode_right = Some(found.matches.iter().any(|m| m.evidence.barcode && is_right(m)));
+        }
+        Ok(hits)
+    }
+}
+
+fn ids(matches: &[Match]) -> Vec<String> {
+    matches.iter().map(|m| m.record.id.clone()).collect()
 }
 
 fn summarise(
     queries: &[QueryRow],
     results: Vec<QueryResult>,
     stage_ms: Vec<(&'static str, f64)>,
+    with_exact: bool,
 ) -> EvalReport {
-    let per_query = |metric: &dyn Fn(&[&str], &HashSet<&str>) -> f64| -> Vec<f64> {
-        let value = |result: &QueryResult| {
-            let ranked: Vec<&str> = result.matches.iter().map(|m| m.record.id.as_str()).collect();
-            let relevant = queries[result.query].ids.iter().map(String::as_str).collect();
-            metric(&ranked, &relevant)
-        };
-        results.iter().map(value).collect()
+    let judged = || results.iter().filter(|result| !queries[result.query].ids.is_empty());
+    let scores_of = |list: &dyn Fn(&QueryResult) -> Vec<String>| {
+        let rankings: Vec<_> = judged().map(|r| ranking(list(r), &queries[r.query])).collect();
+        Scores::of(&rankings)
     };
-    let hits = |k| per_query(&|ranked, relevant| f64::from(u8::from(hit_at(k, ranked, relevant))));
-    let at_1 = hits(1);
+    let scores = scores_of(&|result| ids(&result.matches));
+    let mut stages = Vec::new();
+    if with_exact {
+        let exact = scores_of(&|result| result.exact.clone());
+        let gain = scores.gain_over(&exact);
+        stages.push(Stage { name: "exact", scores: exact, gain: None });
+        stages.push(Stage { name: "compressed", scores: scores.clone(), gain });
+    }
     let mut outcomes = BTreeMap::new();
-    for result in &results {
+    for result in judged() {
         *outcomes.entry(result.outcome).or_insert(0) += 1;
     }
-    let mut evidence = BTreeMap::from([("fused@1", mean(&at_1))]);
+    let mut evidence = BTreeMap::from([("fused@1", mean(&scores.hit_1))]);
     type Part = fn(&StageHits) -> Option<bool>;
     let parts: [(&'static str, Part); 4] = [
         ("barcode_read", |h| h.barcode_read),
@@ -234,17 +311,15 @@ fn summarise(
     ];
     for (name, part) in parts {
         let values: Vec<f64> =
-            results.iter().filter_map(|r| part(&r.hits)).map(|hit| f64::from(u8::from(hit))).collect();
+            judged().filter_map(|r| part(&r.hits)).map(|hit| f64::from(u8::from(hit))).collect();
         if !values.is_empty() {
             evidence.insert(name, mean(&values));
         }
     }
     let times: Vec<f64> = results.iter().filter(|r| r.fault.is_none()).map(|r| r.ms).collect();
     EvalReport {
-        recall: [1, 5, 10].map(|k| (k, mean(&hits(k)))).to_vec(),
-        recall_1_interval: bootstrap_mean(&at_1, 0.95, RESAMPLES, 0),
-        mar_10: mean(&per_query(&|ranked, relevant| mar_at(10, ranked, relevant))),
-        map: mean(&per_query(&|ranked, relevant| average_precision(ranked, relevant))),
+        scores,
+        stages,
         ms_p50: percentile(&times, 0.5).unwrap_or(0.0),
         ms_p95: percentile(&times, 0.95).unwrap_or(0.0),
         stage_ms,

@@ -1,9 +1,14 @@
 //! `shelfsight eval`: how often the right product is found, and where it is lost.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
-use shelfsight::build::read_queries;
-use shelfsight::eval::run::{EvalReport, evaluate};
+use shelfsight::build::{QueryRow, read_queries, read_unlabelled_queries};
+use shelfsight::eval::metrics::Interval;
+use shelfsight::eval::run::{EvalOptions, EvalReport, Stage, evaluate};
+use shelfsight::eval::scores::Scores;
+use shelfsight::eval::submission;
 use shelfsight::options::FindOptions;
 use shelfsight::pack::PackMeta;
 
@@ -13,21 +18,27 @@ use crate::{files, progress};
 
 /// Runs the command.
 pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
-    let engine = super::open(&args.pack)?;
-    let queries = read_queries(&args.queries).with_context(|| args.queries.display().to_string())?;
-    if queries.iter().any(|query| query.image.is_some()) && !args.images.is_dir() {
-        bail!(
-            "{}: not a folder; --images is the folder that picture paths start from",
-            args.images.display()
-        );
+    if let Some(ranked) = &args.ranked {
+        return judge(ranked, &args.queries, json);
     }
-    if let Some(out) = &args.report {
+    // The parser asks for both wherever there is no ranked file.
+    let (Some(pack), Some(images)) = (&args.pack, &args.images) else {
+        bail!("--pack and --images are needed")
+    };
+    if args.scan {
+        return super::eval_scan::run(args, pack, images, json);
+    }
+    let engine = super::open(pack)?;
+    let exact = args.exact.as_deref().map(super::open).transpose()?;
+    let queries = queries(args)?;
+    check_images(&queries, images)?;
+    for out in [&args.report, &args.submission].into_iter().flatten() {
         files::check_writable(out)?;
     }
     let bar = progress::bar("queries", queries.len() as u64);
-    let options = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
-    let report =
-        evaluate(&engine, &queries, &args.images, &options, &mut |done| bar.set_position(done as u64))?;
+    let find = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
+    let options = EvalOptions { find: Some(&find), exact: exact.as_ref() };
+    let report = evaluate(&engine, &queries, images, options, &mut |done| bar.set_position(done as u64))?;
     bar.finish();
     for result in &report.results {
         if let Some(fault) = &result.fault {
@@ -36,62 +47,163 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
             note!("line {}: {what:?}: {fault}; counted as lost", query.line);
         }
     }
+    if let Some(out) = &args.submission {
+        write_submission(out, &queries, &report)?;
+    }
     if let Some(out) = &args.report {
-        super::eval_report::write(out, &engine, &queries, &args.images, &report)?;
+        super::eval_report::write(out, &engine, &queries, images, &report)?;
     }
     let meta = engine.pack().meta();
     if json { print(&summary(&report, meta)) } else { print_table(&report, meta) }
 }
 
-/// The JSON of `eval`. What the compressed index loses against exact search was measured when the pack was built, with the
-/// vectors as they were; a pack does not keep those.
-pub fn summary(report: &EvalReport, meta: &PackMeta) -> Value {
+fn queries(args: &EvalArgs) -> Result<Vec<QueryRow>> {
+    let read = if args.submission.is_some() { read_unlabelled_queries } else { read_queries };
+    read(&args.queries).with_context(|| args.queries.display().to_string())
+}
+
+/// Fails unless queries with photos have a folder to find them in.
+pub fn check_images(queries: &[QueryRow], images: &Path) -> Result<()> {
+    if queries.iter().any(|query| query.image.is_some()) && !images.is_dir() {
+        bail!("{}: not a folder; --images is the folder that picture paths start from", images.display());
+    }
+    Ok(())
+}
+
+/// Judges lists that were made elsewhere.
+fn judge(ranked: &Path, queries: &Path, json: bool) -> Result<()> {
+    let rows = read_queries(queries).with_context(|| queries.display().to_string())?;
+    let lists = submission::read(ranked, &rows).with_context(|| ranked.display().to_string())?;
+    let scores = Scores::of(&lists);
+    if json {
+        return print(&Value::Object(named(&scores)));
+    }
+    say!("{} queries", scores.queries)?;
+    print_scores(&scores)
+}
+
+fn write_submission(out: &PathBuf, queries: &[QueryRow], report: &EvalReport) -> Result<()> {
+    let lists = report.results.iter().map(|result| {
+        let ids = result.matches.iter().map(|m| m.record.id.as_str()).collect();
+        (queries[result.query].name(), ids)
+    });
+    let mut bytes = Vec::new();
+    submission::write(&mut bytes, lists)?;
+    std::fs::write(out, bytes).with_context(|| out.display().to_string())
+}
+
+fn share(value: f64) -> Value {
+    json!(round(value, 4))
+}
+
+/// `[low, high]`
+pub fn interval(interval: Interval) -> Value {
+    json!([round(interval.low, 4), round(interval.high, 4)])
+}
+
+/// Every metric by its name, with the keys that callers know from the start.
+fn named(scores: &Scores) -> Map<String, Value> {
     let mut value = Map::new();
+    value.insert("queries".into(), json!(scores.queries));
+    for (k, hit) in &scores.hit {
+        value.insert(format!("recall@{k}"), share(*hit));
+    }
+    if let Some(found) = scores.hit_1_interval {
+        value.insert("recall@1_95".into(), interval(found));
+    }
+    value.extend(scores.named().into_iter().map(|(name, found)| (name, share(found))));
+    value
+}
+
+/// The JSON of `eval`. Without an exact pack, what compression loses is what was measured when the pack was built: a
+/// pack does not keep the vectors as they were.
+fn summary(report: &EvalReport, meta: &PackMeta) -> Value {
+    let mut value = named(&report.scores);
     value.insert("queries".into(), json!(report.results.len()));
-    for (k, share) in &report.recall {
-        value.insert(format!("recall@{k}"), json!(round(*share, 4)));
-    }
-    if let Some(interval) = report.recall_1_interval {
-        value.insert("recall@1_95".into(), json!([round(interval.low, 4), round(interval.high, 4)]));
-    }
-    value.insert("mar@10".into(), json!(round(report.mar_10, 4)));
-    value.insert("map".into(), json!(round(report.map, 4)));
+    value.insert("judged".into(), json!(report.scores.queries));
     value.insert("ms_p50".into(), json!(round(report.ms_p50, 3)));
     value.insert("ms_p95".into(), json!(round(report.ms_p95, 3)));
-    let evidence: Map<_, _> =
-        report.evidence.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 4)))).collect();
+    let evidence: Map<_, _> = report.evidence.iter().map(|(k, v)| ((*k).to_owned(), share(*v))).collect();
     let lost: Map<_, _> = report.outcomes.iter().map(|(k, v)| (k.name().to_owned(), json!(v))).collect();
     let ms: Map<_, _> = report.stage_ms.iter().map(|(k, v)| ((*k).to_owned(), json!(round(*v, 3)))).collect();
     let index = json!({ "image": meta.image_index, "text": meta.text_index });
+    let search: Vec<Value> = report.stages.iter().map(stage).collect();
     value.insert(
         "by_stage".into(),
-        json!({ "evidence": evidence, "outcomes": lost, "index": index, "ms": ms }),
+        json!({ "evidence": evidence, "outcomes": lost, "search": search, "index": index, "ms": ms }),
     );
     Value::Object(value)
 }
 
-fn print_table(report: &EvalReport, meta: &PackMeta) -> Result<()> {
-    say!("{} queries", report.results.len())?;
-    for (k, share) in &report.recall {
-        say!("  recall@{k:<3} {:>6.2} %", 100.0 * share)?;
+fn stage(stage: &Stage) -> Value {
+    let mut value = named(&stage.scores);
+    value.insert("stage".into(), json!(stage.name));
+    value.insert("gain_recall@1_95".into(), json!(stage.gain.map(interval)));
+    Value::Object(value)
+}
+
+fn print_scores(scores: &Scores) -> Result<()> {
+    for (k, hit) in &scores.hit {
+        say!("  recall@{k:<3} {:>6.2} %", 100.0 * hit)?;
     }
-    if let Some(interval) = report.recall_1_interval {
+    if let Some(interval) = scores.hit_1_interval {
         say!(
             "  recall@1 lies in {:.2} to {:.2} % (95 % bootstrap)",
             100.0 * interval.low,
             100.0 * interval.high
         )?;
     }
-    say!("  MAR@10    {:>6.2} %", 100.0 * report.mar_10)?;
-    say!("  mAP       {:>6.2} %", 100.0 * report.map)?;
-    say!("  median {:.1} ms, p95 {:.1} ms a query", report.ms_p50, report.ms_p95)?;
-    say!("by kind of evidence alone:")?;
-    for (name, share) in &report.evidence {
-        say!("  {name:<14} {:>6.2} %", 100.0 * share)?;
+    let recall = &scores.recall_10;
+    say!("  MAR@10    {:>6.2} %", 100.0 * recall.macro_mean)?;
+    if (recall.capped - recall.macro_mean).abs() > 1e-9 {
+        say!(
+            "  of which fits in ten: {:.2} %; by product {:.2} %, micro {:.2} %",
+            100.0 * recall.capped,
+            100.0 * recall.class_macro,
+            100.0 * recall.micro
+        )?;
     }
-    say!("where the right product went:")?;
-    for (outcome, count) in &report.outcomes {
-        say!("  {:<14} {count:>6}", outcome.name())?;
+    say!("  mAP       {:>6.2} %", 100.0 * scores.map)
+}
+
+fn print_table(report: &EvalReport, meta: &PackMeta) -> Result<()> {
+    say!("{} queries", report.results.len())?;
+    let judged = report.scores.queries;
+    if judged < report.results.len() {
+        say!("  {judged} of them have answers to judge by")?;
+    }
+    if judged > 0 {
+        print_scores(&report.scores)?;
+    }
+    say!("  median {:.1} ms, p95 {:.1} ms a query", report.ms_p50, report.ms_p95)?;
+    if judged > 0 {
+        say!("by kind of evidence alone:")?;
+        for (name, share) in &report.evidence {
+            say!("  {name:<14} {:>6.2} %", 100.0 * share)?;
+        }
+        say!("where the right product went:")?;
+        for (outcome, count) in &report.outcomes {
+            say!("  {:<14} {count:>6}", outcome.name())?;
+        }
+    }
+    if let [exact, compressed] = &report.stages[..] {
+        say!("what compression cost these queries:")?;
+        for stage in [exact, compressed] {
+            let (scores, gain) = (&stage.scores, stage.gain);
+            let gain = gain.map_or(String::new(), |g| {
+                format!(", recall@1 changes by {:+.2} to {:+.2} points", 100.0 * g.low, 100.0 * g.high)
+            });
+            let hit = scores.hit.first().map_or(0.0, |(_, hit)| *hit);
+            let (mar, map) = (scores.recall_10.macro_mean, scores.map);
+            say!(
+                "  {:<14} recall@1 {:.2} %, MAR@10 {:.2} %, mAP {:.2} %{gain}",
+                stage.name,
+                100.0 * hit,
+                100.0 * mar,
+                100.0 * map
+            )?;
+        }
+        return Ok(());
     }
     say!("what compression cost, measured when the pack was built:")?;
     for (name, index) in [("pictures", &meta.image_index), ("texts", &meta.text_index)] {

@@ -31,12 +31,12 @@ pub fn write(
     let mut report = Report::new("Evaluation", lead);
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let mut tiles: Vec<Tile> =
-        eval.recall.iter().map(|(k, share)| Tile::new(format!("recall@{k}"), percent(*share))).collect();
-    if let (Some(interval), Some(first)) = (eval.recall_1_interval, tiles.first_mut()) {
+        eval.scores.hit.iter().map(|(k, share)| Tile::new(format!("recall@{k}"), percent(*share))).collect();
+    if let (Some(interval), Some(first)) = (eval.scores.hit_1_interval, tiles.first_mut()) {
         *first = first.clone().note(format!("{} to {}", percent(interval.low), percent(interval.high)));
     }
-    tiles.push(Tile::new("MAR@10", percent(eval.mar_10)));
-    tiles.push(Tile::new("mAP", percent(eval.map)));
+    tiles.push(Tile::new("MAR@10", percent(eval.scores.recall_10.macro_mean)));
+    tiles.push(Tile::new("mAP", percent(eval.scores.map)));
     tiles.push(
         Tile::new("Median time", format!("{:.0} ms", eval.ms_p50)).note(format!("p95 {:.0} ms", eval.ms_p95)),
     );
@@ -62,8 +62,27 @@ pub fn write(
     }
     report.table(&table);
 
+    if !eval.stages.is_empty() {
+        report.section(
+            "What compression cost these queries",
+            "The same queries with the vectors as they were.",
+        );
+        let mut table =
+            Table::new(["Search", "recall@1", "recall@10", "MAR@10", "mAP", "recall@1 changes by"]);
+        for stage in &eval.stages {
+            let hit = |k| stage.scores.hit.iter().find(|(at, _)| *at == k).map_or(0.0, |(_, hit)| *hit);
+            let gain = stage.gain.map_or(String::new(), |gain| {
+                format!("{:+.2} to {:+.2} points", 100.0 * gain.low, 100.0 * gain.high)
+            });
+            let mar = stage.scores.recall_10.macro_mean;
+            let [a, b, c, d] = [hit(1), hit(10), mar, stage.scores.map].map(percent);
+            table.row([stage.name.to_owned(), a, b, c, d, gain]);
+        }
+        report.table(&table);
+    }
+
     report.section(
-        "What compression cost",
+        "What compression cost when the pack was built",
         "Share of the exact ten nearest rows that the index finds, measured when the pack was built: a pack does not keep exact vectors.",
     );
     let mut table = Table::new(["Index", "Kind", "Bytes a vector", "Of the exact ten", "Rows asked"]);

@@ -7,6 +7,7 @@ pub mod demo;
 mod demo_report;
 pub mod eval;
 mod eval_report;
+mod eval_scan;
 pub mod find;
 pub mod pack;
 pub mod scan;
