@@ -66,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--image-only", action="store_true")
     evaluate.add_argument("--json", action="store_true")
+    rerank = command("rerank", _rerank, "reranking of short lists, on products held out of training")
+    rerank.add_argument("--folds", default="0,1,2,3,4")
+    rerank.add_argument("--ways", default="transformer", help="rows to train, comma-separated, or all")
+    rerank.add_argument("--seed", type=int, help="another seed than the config's")
+    rerank.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     refer = command("reference", _reference, "vectors that other runtimes must reproduce", config=False)
     refer.add_argument("--weights", type=Path, default=Path("weights"))
     return parser
@@ -173,6 +178,27 @@ def _evaluate(options) -> int:
     else:
         for name, row in table.items():
             print(f"{name:28s} n={row['queries']:5d} R@1 {row['r@1']} R@5 {row['r@5']:.3f}")
+    return 0
+
+
+def _rerank(options) -> int:
+    from dataclasses import replace
+
+    from .pipeline import load_config
+    from .rerank.evaluate import recipes, run
+
+    config = _config(options)
+    changes = dict(item.split("=", 1) for item in options.set)
+    config = replace(config, **{k: type(getattr(config, k))(v) for k, v in changes.items()})
+    if options.seed is not None:
+        config = replace(config, seed=options.seed)
+    image = load_config(options.config.with_name(f"{config.image}.py"))
+    folds = [int(f) for f in options.folds.split(",")]
+    ways = list(recipes(config)) if options.ways == "all" else options.ways.split(",")
+    for name, rows in run(config, image, data_dir(options.data), options.runs, folds, ways).items():
+        print(name)
+        for way, row in rows.items():
+            print(f"  {way:30s} n={row['queries']:4d} R@1 {row['r@1']} change {row['difference']}")
     return 0
 
 
