@@ -71,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     rerank.add_argument("--ways", default="transformer", help="rows to train, comma-separated, or all")
     rerank.add_argument("--seed", type=int, help="another seed than the config's")
     rerank.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
+    ladder = command("eproduct", _eproduct, "the eProduct protocol on a small scale, rung by rung")
+    ladder.add_argument("--seeds", default="1,2,3")
     refer = command("reference", _reference, "vectors that other runtimes must reproduce", config=False)
     refer.add_argument("--weights", type=Path, default=Path("weights"))
     return parser
@@ -199,6 +201,16 @@ def _rerank(options) -> int:
         print(name)
         for way, row in rows.items():
             print(f"  {way:30s} n={row['queries']:4d} R@1 {row['r@1']} change {row['difference']}")
+    return 0
+
+
+def _eproduct(options) -> int:
+    from .eproduct import LadderConfig, run
+
+    image, root = _config(options), data_dir(options.data)
+    seeds = [int(s) for s in options.seeds.split(",")]
+    for name, row in run(LadderConfig(), image, root, options.runs, seeds).items():
+        print(f"{name:44s} " + " ".join(f"{metric} {value}" for metric, value in row.items()))
     return 0
 
 
