@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     rerank.add_argument("--ways", default="transformer", help="rows to train, comma-separated, or all")
     rerank.add_argument("--seed", type=int, help="another seed than the config's")
     rerank.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
+    item = command("item", _item, "ITEm: one vector of picture and words, against its variants")
+    item.add_argument("--ways", default="all", help="variants to train, comma-separated, or all")
+    item.add_argument("--seed", type=int, help="another seed than the config's")
+    item.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     ladder = command("eproduct", _eproduct, "the eProduct protocol on a small scale, rung by rung")
     ladder.add_argument("--seeds", default="1,2,3")
     refer = command("reference", _reference, "vectors that other runtimes must reproduce", config=False)
@@ -184,16 +188,10 @@ def _evaluate(options) -> int:
 
 
 def _rerank(options) -> int:
-    from dataclasses import replace
-
     from .pipeline import load_config
     from .rerank.evaluate import recipes, run
 
-    config = _config(options)
-    changes = dict(item.split("=", 1) for item in options.set)
-    config = replace(config, **{k: type(getattr(config, k))(v) for k, v in changes.items()})
-    if options.seed is not None:
-        config = replace(config, seed=options.seed)
+    config = _changed(_config(options), options)
     image = load_config(options.config.with_name(f"{config.image}.py"))
     folds = [int(f) for f in options.folds.split(",")]
     ways = list(recipes(config)) if options.ways == "all" else options.ways.split(",")
@@ -202,6 +200,27 @@ def _rerank(options) -> int:
         for way, row in rows.items():
             print(f"  {way:30s} n={row['queries']:4d} R@1 {row['r@1']} change {row['difference']}")
     return 0
+
+
+def _item(options) -> int:
+    from .item.evaluate import run, variants
+    from .pipeline import load_config
+
+    config = _changed(_config(options), options)
+    image = load_config(options.config.with_name(f"{config.image}.py"))
+    ways = list(variants(config)) if options.ways == "all" else options.ways.split(",")
+    for name, row in run(config, image, data_dir(options.data), options.runs, ways).items():
+        print(f"{name:44s} " + " ".join(f"{key} {value}" for key, value in row.items()))
+    return 0
+
+
+def _changed(config, options):
+    """The config with `--set` and `--seed`."""
+    from dataclasses import replace
+
+    changes = dict(item.split("=", 1) for item in options.set)
+    config = replace(config, **{k: type(getattr(config, k))(v) for k, v in changes.items()})
+    return config if options.seed is None else replace(config, seed=options.seed)
 
 
 def _eproduct(options) -> int:
