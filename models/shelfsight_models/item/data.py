@@ -1,9 +1,9 @@
 """Words and pictures of one product together, and how the words are weakened.
 
 Grocery has 81 texts, one a product, so a text is the product's label in disguise: text would "help"
-trivially. Two weakened forms. `dropout`: the words of the name and the coarse name are deleted, each other
-word is dropped with p = 0.5, anew each time. `sibling`: the description of a random product of the same coarse
-class, itself included, so words tell the class and the picture has to tell the rest.
+trivially. Two weakened forms. `dropout`: words of the name and the coarse name are deleted, each other
+word is dropped with p = 0.5, anew each time. `sibling`: the description of a random product of the same
+coarse class, itself included, so words tell the class and the picture has to tell the rest.
 """
 
 from __future__ import annotations
