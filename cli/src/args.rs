@@ -303,7 +303,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "CSV")]
     pub submission: Option<PathBuf>,
     /// Judge the lists of this file, in the form of a submission, instead of searching.
-    #[arg(long, value_name = "CSV", conflicts_with_all = ["pack", "images", "report", "no_barcode", "exact", "submission", "scan"])]
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["pack", "images", "report", "no_barcode", "exact", "submission", "scan", "label"])]
     pub ranked: Option<PathBuf>,
     /// Photos show several products: search the whole photo, then each box in it, by Product1M's metrics.
     #[arg(long, conflicts_with_all = ["exact", "submission", "report"])]

@@ -56,12 +56,17 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return ExitCode::SUCCESS;
     }
-    if std::env::args_os().any(|arg| arg == "--json") {
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        tell(first.strip_prefix("error: ").unwrap_or(first));
+    if std::env::args_os().any(|arg| arg.as_encoded_bytes().starts_with(b"--json")) {
+        tell(&usage_line(&error.to_string()));
     }
     ExitCode::from(2)
+}
+
+/// What clap says before it shows the usage, in one line.
+fn usage_line(text: &str) -> String {
+    let said: Vec<&str> = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect();
+    let line = said.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
 }
 
 /// The error as a JSON object. It is on stderr too, so a closed stdout loses nothing.
@@ -104,6 +109,14 @@ mod tests {
         check(&["gone", "gone"], "gone");
         check(&["one\ntwo", "x\u{1b}[2J"], "one two: x\u{fffd}[2J");
         assert_eq!(one_line(&anyhow::anyhow!("x".repeat(5000))).chars().count(), LONGEST + 1);
+    }
+
+    #[test]
+    fn usage_in_one_line() {
+        let text = "error: the following required arguments were not provided:\n  --pack <PACK>\n  --images <DIR>\n\nUsage: x";
+        let want = "the following required arguments were not provided: --pack <PACK> --images <DIR>";
+        assert_eq!(usage_line(text), want);
+        assert_eq!(usage_line("error: unexpected\n"), "unexpected");
     }
 
     #[test]

@@ -85,8 +85,44 @@ fn photos_of_several_products() {
     for key in ["map@100", "map_full@50", "prec@10", "mar@10_95", "ms_p50"] {
         assert!(!found["levels"]["boxes"][key].is_null(), "{key}");
     }
-    // Labels of an attribute: nothing has this one.
-    let found = json(&[&EVAL[..], &["several.csv", "--scan", "--label", "none"]].concat(), dir);
-    assert_eq!(found["levels"]["image"]["mar@10"], 0.0);
+    // Labels of an attribute.
+    fs::write(dir.join("sizes.csv"), "image,ids\nstripes.png,300g\nrings.png,100g\n").unwrap();
+    let found = json(&[&EVAL[..], &["sizes.csv", "--scan", "--label", "attr.size"]].concat(), dir);
+    assert_eq!(found["unknown_labels"], 2); // "300 g" has a space, which no list of labels can hold
     assert_eq!(run(&[&EVAL[..], &["several.csv", "--label", "x"]].concat(), dir).status.code(), Some(2));
+}
+
+#[test]
+fn outputs_replace_no_input() {
+    let shop = own_shop();
+    let dir = shop.path();
+    let before = |name: &str| fs::read(dir.join(name)).unwrap();
+    let (queries, pack, photo) = (before("q.csv"), before("shop.shelf"), before("img/rings.png"));
+    let eval = [&EVAL[..], &["q.csv"]].concat();
+    for flag in ["--submission", "--report"] {
+        for place in ["q.csv", "shop.shelf", "img/rings.png"] {
+            let said = refused(&[&eval[..], &[flag, place]].concat(), dir);
+            assert!(said.contains("name another"), "{said}");
+        }
+    }
+    refused(&[&eval[..], &["--submission", "one.txt", "--report", "one.txt"]].concat(), dir);
+    assert!(!dir.join("one.txt").exists());
+    assert!(before("q.csv") == queries && before("shop.shelf") == pack && before("img/rings.png") == photo);
+    // What could not be written at the end is refused at the start.
+    fs::write(dir.join("twice.csv"), "image,ids\nrings.png,rings\nrings.png,rings\n").unwrap();
+    let twice = [&EVAL[..], &["twice.csv", "--submission", "s.csv"]].concat();
+    assert!(refused(&twice, dir).contains("two queries are named \"rings.png\""));
+}
+
+#[test]
+fn labels_that_no_product_has_are_told() {
+    let dir = shop();
+    fs::write(dir.join("odd.csv"), "image,ids\nstripes.png,stripes nobody\n").unwrap();
+    let out = run(&[&EVAL[..], &["odd.csv", "--scan", "--json"]].concat(), dir);
+    assert!(String::from_utf8_lossy(&out.stderr).contains("\"nobody\""));
+    let said = refused(&[&EVAL[..], &["odd.csv", "--scan", "--label", "nosuch"]].concat(), dir);
+    assert!(said.contains("no product of the pack has an attribute \"nosuch\""), "{said}");
+    fs::write(dir.join("words.csv"), "text,ids\nsoap,checks\n").unwrap();
+    let said = refused(&[&EVAL[..], &["words.csv", "--scan"]].concat(), dir);
+    assert!(said.contains("line 2: no image"), "{said}");
 }

@@ -114,10 +114,22 @@ fn annotating_a_folder_keeps_its_photos() {
     let line = refused(&["scan", "img", "--pack", "shop.shelf", "--annotate", "./img"], dir);
     assert!(line.contains("another folder"), "{line}");
     assert_eq!(fs::read(dir.join("img/rings.png")).unwrap(), before);
+    // Nor those of another folder.
+    fs::create_dir(dir.join("other")).unwrap();
+    fs::copy(dir.join("img/rings.png"), dir.join("other/rings.png")).unwrap();
+    let line = refused(&["scan", "img", "--pack", "shop.shelf", "--annotate", "other"], dir);
+    assert!(line.contains("rings.png that no scan made"), "{line}");
     json(&["scan", "img", "--pack", "shop.shelf", "--annotate", "out"], dir);
     assert_eq!(
         names(&dir.join("out")),
-        ["checks.jpg.png", "checks.png.png", "rings.png", "rings2.png", "stripes.png"]
+        [
+            ".shelfsight-annotated",
+            "checks.jpg.png",
+            "checks.png.png",
+            "rings.png",
+            "rings2.png",
+            "stripes.png"
+        ]
     );
 }
 
@@ -242,6 +254,9 @@ fn the_demo_writes_over_nothing_of_the_users() {
     fs::write(dir.path().join("catalogue.jsonl"), "{}").unwrap();
     assert!(refused(&["demo", "--out", "."], dir.path()).contains("catalogue.jsonl"));
     assert_eq!(names(dir.path()), ["c.csv", "catalogue.jsonl", "img", "q.csv", "shop.shelf"]);
+    fs::remove_file(dir.path().join("catalogue.jsonl")).unwrap();
+    fs::rename(dir.path().join("shop.shelf"), dir.path().join("demo.shelf")).unwrap();
+    assert!(refused(&["demo", "--out", "."], dir.path()).contains("demo.shelf"));
 }
 
 #[test]

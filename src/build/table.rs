@@ -1,13 +1,16 @@
 //! CSV and JSONL files as rows of named cells, each row with its line number.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// One value: CSV gives texts, JSONL texts, lists and objects.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
     Text(String),
-    /// A JSON number, as written.
+    /// A JSON number.
     Number(String),
     List(Vec<String>),
 }
@@ -20,7 +23,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Takes a text out; numbers are given as written.
+    /// Takes a text out; a number is written out.
     pub fn take_text(&mut self, column: &'static str) -> Result<String, RowError> {
         match self.cells.remove(column) {
             None => Ok(String::new()),
@@ -281,7 +284,7 @@ fn csv_row(record: &csv::StringRecord, line: u64, header: &[String]) -> Option<R
 fn parse_jsonl(text: &str, schema: &Schema) -> Result<Vec<RowResult>, TableError> {
     let mut rows = Vec::new();
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-        let object: serde_json::Map<String, serde_json::Value> = match serde_json::from_str(text) {
+        let Pairs(object) = match serde_json::from_str(text) {
             Ok(object) => object,
             Err(e) => {
                 // Its own "at line 1" would contradict the line in the file.
@@ -297,8 +300,33 @@ fn parse_jsonl(text: &str, schema: &Schema) -> Result<Vec<RowResult>, TableError
     Ok(rows)
 }
 
+/// The members of a JSON object in order, a key that stands twice among them: a map would keep the last in silence.
+struct Pairs(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
 fn json_row(
-    object: serde_json::Map<String, serde_json::Value>,
+    object: Vec<(String, serde_json::Value)>,
     line: u64,
     schema: &Schema,
 ) -> Result<RowResult, TableError> {
@@ -334,12 +362,12 @@ fn json_cell(value: serde_json::Value) -> Result<Option<Cell>, &'static str> {
     Ok(match value {
         Value::Null => None,
         Value::String(text) => Some(text.trim().to_owned()).filter(|t| !t.is_empty()).map(Cell::Text),
-        Value::Number(number) => Some(Cell::Number(number.to_string())),
+        Value::Number(number) => Some(Cell::Number(exact(&number)?)),
         Value::Bool(value) => Some(Cell::Text(value.to_string())),
         Value::Array(items) => {
             let texts = items.into_iter().map(|item| match item {
                 Value::String(text) => Ok(text.trim().to_owned()),
-                Value::Number(number) => Ok(number.to_string()),
+                Value::Number(number) => exact(&number),
                 _ => Err("a text or a list of texts"),
             });
             let texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -347,6 +375,17 @@ fn json_cell(value: serde_json::Value) -> Result<Option<Cell>, &'static str> {
         }
         Value::Object(_) => return Err("a text, a number or a list of texts"),
     })
+}
+
+/// A number's digits, unless reading it has changed them.
+fn exact(number: &serde_json::Number) -> Result<String, &'static str> {
+    // Integers up to 64 bits are kept whole; beyond, and with a fraction, a number is an f64.
+    let lossy = number.is_f64() && number.as_f64().is_none_or(|value| value.abs() >= (1_u64 << 53) as f64);
+    if lossy {
+        Err("a text in quotation marks, where a number has so many digits")
+    } else {
+        Ok(number.to_string())
+    }
 }
 
 #[cfg(test)]
@@ -410,6 +449,7 @@ mod tests {
         assert!(error("[\n{\"a\":1}\n]").contains("JSON array"));
         assert!(error("{\"c\":1}").contains("unknown column \"c\" in line 1"));
         assert!(error("{\"attr.x\":1,\"attr\":{\"x\":2}}").contains("twice"));
+        assert!(error("{\"a\":1,\"b\":2,\"a\":3}").contains("\"a\" stands twice"));
         let bad = parse(b"a,b\n1,\xff\n", None, &SCHEMA).unwrap_err();
         assert!(matches!(bad, TableError::Encoding { line: 2 }));
     }
@@ -423,6 +463,11 @@ mod tests {
         let broken = parse(b"{\n\"a\":1}", None, &SCHEMA).unwrap();
         let said = broken[0].as_ref().unwrap_err().1.to_string();
         assert!(said.starts_with("not a whole JSON object: EOF") && said.contains("column 1;"), "{said}");
+        let rows =
+            parse(b"{\"a\":100000000000000000000001}\n{\"a\":18446744073709551615}", None, &SCHEMA).unwrap();
+        let said = rows[0].as_ref().unwrap_err().1.to_string();
+        assert_eq!(said, "a must be a text in quotation marks, where a number has so many digits");
+        assert_eq!(rows[1].as_ref().unwrap().cells["a"], Cell::Number("18446744073709551615".into()));
         let rows = parse(b"{\"a\":1}\n[1]\n\n{\"a\":{}}\n{\"b\":[\"x\",2]}", Some(true), &SCHEMA).unwrap();
         assert_eq!(rows[0].as_ref().unwrap().cells["a"], Cell::Number("1".into()));
         assert!(matches!(rows[1], Err((2, RowError::Json { .. }))));

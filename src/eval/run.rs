@@ -203,10 +203,23 @@ fn check_exact(engine: &Engine, exact: &Engine, known: &HashSet<String>) -> Resu
     let what = match () {
         () if !flat => "index, which is not flat",
         () if ours.image != theirs.image || ours.text != theirs.text => "encoders",
-        () if known_ids(exact)? != *known => "products",
+        () if known_ids(exact)? != *known || !same_records(engine, exact)? => "products",
+        () if (ours.image_rows, ours.text_rows) != (theirs.image_rows, theirs.text_rows) => {
+            "pictures or texts"
+        }
         () => return Ok(()),
     };
     Err(EvalError::Exact { what })
+}
+
+fn same_records(a: &Engine, b: &Engine) -> Result<bool, FindError> {
+    let (a, b) = (a.pack().records(), b.pack().records());
+    for product in 0..a.len() {
+        if a.get(product)? != b.get(product)? {
+            return Ok(false);
+        }
+    }
+    Ok(a.len() == b.len())
 }
 
 /// What all queries of an evaluation share.

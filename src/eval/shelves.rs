@@ -1,6 +1,6 @@
 //! Photos of several products: one search of the whole picture against one a detected box, by Product1M's metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Instant;
 
@@ -49,6 +49,8 @@ pub struct Level {
 pub struct ShelfReport {
     /// Photos judged.
     pub photos: usize,
+    /// Labels named in the query file that no product of the pack has, each once.
+    pub unknown: Vec<String>,
     /// Mean number of boxes a photo that could be read.
     pub boxes: f64,
     /// Photos that could not be read, by position in the query file; nothing is found in them.
@@ -59,18 +61,42 @@ pub struct ShelfReport {
     pub gain: Option<Interval>,
 }
 
+/// Why photos of several products cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShelfError {
+    /// The pack has no detector or image encoder, or is broken.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// No product has the attribute that is to be its label.
+    #[error("no product of the pack has an attribute {name:?}; it is a column attr.{name} of the catalogue")]
+    NoLabel {
+        /// The attribute.
+        name: String,
+    },
+    /// A row without a photo.
+    #[error("line {line}: no image; with several products to find, every query is a photo")]
+    NoPhoto {
+        /// First line of the row.
+        line: u64,
+    },
+}
+
 /// Searches every photo, paths relative to `images`, both ways; `ids` of a row are the labels it shows, each as often as
-/// it is there. Rows without a photo are passed over.
+/// it is there.
 ///
 /// # Errors
-/// [`FindError`] if the pack has no detector or image encoder, or is broken.
+/// [`ShelfError`]. A photo that cannot be read is not one: nothing is found in it.
 pub fn evaluate_shelves(
     engine: &Engine,
     queries: &[QueryRow],
     images: &Path,
     options: &ShelfOptions,
     progress: &mut dyn FnMut(usize),
-) -> Result<ShelfReport, FindError> {
+) -> Result<ShelfReport, ShelfError> {
+    if let Some(row) = queries.iter().find(|row| row.image.is_none()) {
+        return Err(ShelfError::NoPhoto { line: row.line });
+    }
     let gallery = Gallery::new(engine, options.label.as_deref())?;
     let find = FindOptions { top: DEPTH, barcode: options.barcode, ..FindOptions::default() };
     let scan = ScanOptions { top: DEPTH, barcode: options.barcode, ..ScanOptions::default() };
@@ -97,8 +123,11 @@ pub fn evaluate_shelves(
         let lists: Vec<_> = scanned.items.iter().map(|item| products(&item.matches)).collect();
         boxed.judge(&gallery, &query.ids, &lists);
     }
+    let named: BTreeSet<&String> = queries.iter().flat_map(|row| &row.ids).collect();
+    let unknown = named.into_iter().filter(|label| !gallery.counts.contains_key(*label)).cloned().collect();
     Ok(ShelfReport {
         photos: whole.scores.len(),
+        unknown,
         boxes: mean(&boxes),
         unreadable,
         gain: paired_bootstrap(&whole.recalls_10(), &boxed.recalls_10(), RESAMPLES, 0),
@@ -117,12 +146,13 @@ struct Gallery {
 }
 
 impl Gallery {
-    fn new(engine: &Engine, attribute: Option<&str>) -> Result<Self, FindError> {
+    fn new(engine: &Engine, attribute: Option<&str>) -> Result<Self, ShelfError> {
+        let attribute = attribute.map(|name| name.strip_prefix("attr.").unwrap_or(name));
         let records = engine.pack().records();
         let mut labels = Vec::with_capacity(records.len() as usize);
         let mut counts = BTreeMap::new();
         for product in 0..records.len() {
-            let record = records.at(product)?;
+            let record = records.at(product).map_err(FindError::from)?;
             let label = match attribute {
                 Some(name) => record.attr(name),
                 None => record.id(),
@@ -133,7 +163,10 @@ impl Gallery {
             }
             labels.push(label);
         }
-        Ok(Self { labels, counts })
+        match attribute {
+            Some(name) if counts.is_empty() => Err(ShelfError::NoLabel { name: name.to_owned() }),
+            _ => Ok(Self { labels, counts }),
+        }
     }
 
     fn label(&self, product: u32) -> String {
@@ -174,8 +207,9 @@ impl Run {
         self.named.push(named.count() as f64 / wanted.len().max(1) as f64);
     }
 
+    /// Of the photos with at most ten labels.
     fn recalls_10(&self) -> Vec<f64> {
-        self.scores.iter().map(|scores| scores[0].recall).collect()
+        self.scores.iter().filter_map(|scores| scores[0].recall).collect()
     }
 
     fn finish(self, name: &'static str) -> Level {
@@ -183,11 +217,15 @@ impl Run {
             let of = |part: fn(&Scores) -> f64| {
                 mean(&self.scores.iter().map(|s| part(&s[depth])).collect::<Vec<_>>())
             };
+            let recalls = |depth: usize| {
+                let there: Vec<f64> = self.scores.iter().filter_map(|s| s[depth].recall).collect();
+                (!there.is_empty()).then(|| mean(&there))
+            };
             Scores {
                 ap: of(|s| s.ap),
                 ap_full: of(|s| s.ap_full),
                 precision: of(|s| s.precision),
-                recall: of(|s| s.recall),
+                recall: recalls(depth),
             }
         };
         Level {
@@ -220,6 +258,8 @@ mod tests {
         assert!((level.named - 5.0 / 9.0).abs() < 1e-12);
         assert_eq!(level.scores[0].0, 10);
         // Of four a and two b expected, as many as there are: all, all, none.
-        assert!((level.scores[0].1.recall - (1.0 / 2.0 + 1.0) / 2.0 / 3.0 - 1.0 / 3.0).abs() < 1e-12);
+        assert!(
+            (level.scores[0].1.recall.unwrap() - (1.0 / 2.0 + 1.0) / 2.0 / 3.0 - 1.0 / 3.0).abs() < 1e-12
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Ranked lists as files, in the form the eProduct challenge takes: a line a query without a header, the query's name,
 //! a comma, and up to ten ids separated by spaces, best first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -19,7 +19,9 @@ pub enum SubmissionError {
     #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     /// Not `query,id id …`.
-    #[error("line {line}: not 'query,id id …'")]
+    #[error(
+        "line {line}: not 'query,id id …' (a name, a comma, ids separated by spaces, no quotation marks)"
+    )]
     Line {
         /// Line, from 1.
         line: usize,
@@ -32,6 +34,14 @@ pub enum SubmissionError {
         /// The query or id.
         what: String,
     },
+    /// A list for a query that the query file does not have.
+    #[error("line {line}: no query is named {name:?}; leave a header out")]
+    Unknown {
+        /// Line, from 1.
+        line: usize,
+        /// The name.
+        name: String,
+    },
     /// A query of the query file has no list.
     #[error("no list for the query {name:?}")]
     Missing {
@@ -39,11 +49,46 @@ pub enum SubmissionError {
         name: String,
     },
     /// A name that would break the line.
-    #[error("{name:?} cannot stand in a submission: it holds a comma, a space or a quotation mark")]
+    #[error(
+        "{name:?} cannot stand in a submission: it holds a comma, white space or a quotation mark, or nothing"
+    )]
     Name {
         /// The name.
         name: String,
     },
+    /// Two queries of one name.
+    #[error("two queries are named {name:?}; give them an id each")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Whether these queries and products can stand in a submission, to know it before long work.
+///
+/// # Errors
+/// [`SubmissionError::Name`] and [`SubmissionError::SameName`].
+pub fn check<'a>(
+    queries: &[QueryRow],
+    products: impl IntoIterator<Item = &'a str>,
+) -> Result<(), SubmissionError> {
+    let mut names = HashSet::new();
+    for name in queries.iter().map(QueryRow::name) {
+        if breaks(&name) || name.is_empty() {
+            return Err(SubmissionError::Name { name });
+        }
+        if !names.insert(name.clone()) {
+            return Err(SubmissionError::SameName { name });
+        }
+    }
+    match products.into_iter().find(|id| breaks(id) || id.contains(char::is_whitespace)) {
+        Some(id) => Err(SubmissionError::Name { name: id.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn breaks(text: &str) -> bool {
+    text.contains([',', '"', '\n', '\r']) || text.trim() != text
 }
 
 /// Writes one line a query.
@@ -56,11 +101,10 @@ pub fn write<'a>(
 ) -> Result<(), SubmissionError> {
     for (name, ranked) in lists {
         let ranked = &ranked[..ranked.len().min(LENGTH)];
-        let breaks = |text: &str| text.contains([',', '"', '\n', '\r']);
         if breaks(&name) {
             return Err(SubmissionError::Name { name });
         }
-        if let Some(id) = ranked.iter().find(|id| breaks(id) || id.contains(' ')) {
+        if let Some(id) = ranked.iter().find(|id| breaks(id) || id.contains(char::is_whitespace)) {
             return Err(SubmissionError::Name { name: (*id).to_owned() });
         }
         writeln!(out, "{name},{}", ranked.join(" "))?;
@@ -71,12 +115,23 @@ pub fn write<'a>(
 /// The lists of a file beside the answers of a query file, one for each query in its order.
 ///
 /// # Errors
-/// [`SubmissionError`] if the file is malformed or lacks a query.
+/// [`SubmissionError`] if the file is malformed, lacks a query or has one too many.
 pub fn read(path: &Path, queries: &[QueryRow]) -> Result<Vec<Ranking>, SubmissionError> {
     let text = std::fs::read_to_string(path)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let names: HashSet<String> = queries.iter().map(QueryRow::name).collect();
+    if names.len() < queries.len() {
+        check(queries, [])?;
+    }
     let mut lists: HashMap<&str, Vec<String>> = HashMap::new();
     for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
         let (name, ids) = text.split_once(',').ok_or(SubmissionError::Line { line })?;
+        if ids.contains([',', '"']) || name.contains('"') {
+            return Err(SubmissionError::Line { line });
+        }
+        if !names.contains(name.trim()) {
+            return Err(SubmissionError::Unknown { line, name: name.trim().to_owned() });
+        }
         let ids: Vec<String> = ids.split_whitespace().map(str::to_owned).collect();
         if let Some(at) = (0..ids.len()).find(|&at| ids[..at].contains(&ids[at])) {
             return Err(SubmissionError::Twice { line, what: ids[at].clone() });
@@ -141,6 +196,21 @@ mod tests {
         check("q1,a\nq1,b", "line 2: \"q1\" stands twice");
         let name = write(&mut Vec::new(), [("a,b".to_owned(), vec![])]).unwrap_err().to_string();
         assert!(name.starts_with("\"a,b\" cannot stand"), "{name}");
-        assert!(write(&mut Vec::new(), [("a".to_owned(), vec!["x y"])]).is_err());
+        assert!(write(&mut Vec::new(), [("a".to_owned(), vec!["x\u{a0}y"])]).is_err());
+        check("q1,\"a b\"", "line 1: not 'query,id id …'");
+        check("q1,a,b", "line 1: not 'query,id id …'");
+        check("query,ids\nq1,a", "line 1: no query is named \"query\"");
+        assert_eq!(parse("\u{feff}q1,a\r\n", &queries).unwrap()[0].ranked, ["a"]);
+    }
+
+    #[test]
+    fn checked_before_the_work() {
+        let queries = [query("q1", "a"), query("q2", "a")];
+        super::check(&queries, ["a", "b-1"]).unwrap();
+        assert!(matches!(super::check(&queries, ["a b"]), Err(SubmissionError::Name { .. })));
+        let twice = [query("q1", "a"), query("q1", "b")];
+        assert!(matches!(super::check(&twice, []), Err(SubmissionError::SameName { .. })));
+        assert!(matches!(parse("q1,a", &twice), Err(SubmissionError::SameName { .. })));
+        assert!(super::check(&[query("a,b", "a")], []).is_err());
     }
 }

@@ -110,6 +110,13 @@ impl PackWriter {
     pub fn create(path: &Path) -> Result<Self, WritePackError> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let not_a_file = || WritePackError::NotAFile { path: path.to_owned() };
+        // A link stays; what it leads to is replaced.
+        let target = match path.canonicalize() {
+            Ok(target) if path.is_symlink() => target,
+            _ if path.is_symlink() => return Err(not_a_file()),
+            _ => path.to_owned(),
+        };
+        let path = target.as_path();
         let name = path.file_name().ok_or_else(not_a_file)?;
         let ends_in_slash =
             path.as_os_str().as_encoded_bytes().last().is_some_and(|&b| is_separator(b.into()));

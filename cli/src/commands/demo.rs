@@ -170,9 +170,16 @@ pub fn run(args: &DemoArgs, json: bool) -> Result<()> {
 /// Refuses a folder with files of the user's own where the demo would write.
 fn claim(out: &Path) -> Result<()> {
     const MARK: &str = ".shelfsight-demo";
-    let earlier = [MARK, "demo.shelf"].iter().any(|name| out.join(name).exists());
-    let written =
-        ["catalogue", "catalogue.jsonl", "photos", "report.html", "shelf.jpg", "shelf-annotated.png"];
+    let earlier = out.join(MARK).exists();
+    let written = [
+        "demo.shelf",
+        "catalogue",
+        "catalogue.jsonl",
+        "photos",
+        "report.html",
+        "shelf.jpg",
+        "shelf-annotated.png",
+    ];
     if let Some(name) = written.iter().find(|name| !earlier && out.join(name).exists()) {
         bail!("{}: it has a {name} that no demo made; name another folder with --out", out.display());
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
 use shelfsight::build::{QueryRow, read_queries, read_unlabelled_queries};
+use shelfsight::engine::Engine;
 use shelfsight::eval::metrics::Interval;
 use shelfsight::eval::run::{EvalOptions, EvalReport, Stage, evaluate};
 use shelfsight::eval::scores::Scores;
@@ -13,8 +14,9 @@ use shelfsight::options::FindOptions;
 use shelfsight::pack::PackMeta;
 
 use crate::args::EvalArgs;
+use crate::files::{self, Kind};
 use crate::output::{print, round};
-use crate::{files, progress};
+use crate::progress;
 
 /// Runs the command.
 pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
@@ -32,9 +34,7 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     let exact = args.exact.as_deref().map(super::open).transpose()?;
     let queries = queries(args)?;
     check_images(&queries, images)?;
-    for out in [&args.report, &args.submission].into_iter().flatten() {
-        files::check_writable(out)?;
-    }
+    check_outputs(args, &queries, &engine)?;
     let bar = progress::bar("queries", queries.len() as u64);
     let find = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
     let options = EvalOptions { find: Some(&find), exact: exact.as_ref() };
@@ -55,6 +55,31 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     }
     let meta = engine.pack().meta();
     if json { print(&summary(&report, meta)) } else { print_table(&report, meta) }
+}
+
+/// Refuses, before the work, outputs that would replace what is read, or that could not be written at its end.
+fn check_outputs(args: &EvalArgs, queries: &[QueryRow], engine: &Engine) -> Result<()> {
+    let read = [&args.pack, &args.exact].into_iter().flatten().chain([&args.queries]);
+    let mut taken: Vec<&Path> = read.map(PathBuf::as_path).collect();
+    let folder = args.images.clone().unwrap_or_default();
+    let photos: Vec<PathBuf> =
+        queries.iter().filter_map(|query| Some(folder.join(query.image.as_ref()?))).collect();
+    taken.extend(photos.iter().map(PathBuf::as_path));
+    if let Some(out) = &args.report {
+        files::check_output("--report", out, Kind::Html, &taken)?;
+        taken.push(out);
+    }
+    if let Some(out) = &args.submission {
+        let twice = args.report.as_ref().is_some_and(|report| report == out);
+        if twice {
+            bail!("--submission and --report name one file; name two");
+        }
+        files::check_output("--submission", out, Kind::Text, &taken)?;
+        let records = engine.pack().records();
+        let ids = (0..records.len()).filter_map(|product| records.at(product).ok()?.id());
+        submission::check(queries, ids)?;
+    }
+    Ok(())
 }
 
 fn queries(args: &EvalArgs) -> Result<Vec<QueryRow>> {
@@ -82,14 +107,14 @@ fn judge(ranked: &Path, queries: &Path, json: bool) -> Result<()> {
     print_scores(&scores)
 }
 
-fn write_submission(out: &PathBuf, queries: &[QueryRow], report: &EvalReport) -> Result<()> {
+fn write_submission(out: &Path, queries: &[QueryRow], report: &EvalReport) -> Result<()> {
     let lists = report.results.iter().map(|result| {
         let ids = result.matches.iter().map(|m| m.record.id.as_str()).collect();
         (queries[result.query].name(), ids)
     });
     let mut bytes = Vec::new();
     submission::write(&mut bytes, lists)?;
-    std::fs::write(out, bytes).with_context(|| out.display().to_string())
+    files::write(out, &bytes)
 }
 
 fn share(value: f64) -> Value {
@@ -105,6 +130,8 @@ pub fn interval(interval: Interval) -> Value {
 fn named(scores: &Scores) -> Map<String, Value> {
     let mut value = Map::new();
     value.insert("queries".into(), json!(scores.queries));
+    // Nothing was judged where nothing has answers: that is not 0.
+    let share = |found: f64| if scores.queries == 0 { Value::Null } else { share(found) };
     for (k, hit) in &scores.hit {
         value.insert(format!("recall@{k}"), share(*hit));
     }

@@ -22,6 +22,10 @@ pub fn run(args: &EvalArgs, pack: &Path, images: &Path, json: bool) -> Result<()
     let report =
         evaluate_shelves(&engine, &queries, images, &options, &mut |done| bar.set_position(done as u64))?;
     bar.finish();
+    if let Some(first) = report.unknown.first() {
+        let count = report.unknown.len();
+        note!("{count} of the labels asked for, {first:?} among them, are no product's in this pack");
+    }
     for (at, fault) in &report.unreadable {
         let query = &queries[*at];
         let image = query.image.as_deref().unwrap_or_default();
@@ -37,6 +41,7 @@ fn summary(report: &ShelfReport) -> Value {
         "photos": report.photos,
         "boxes": round(report.boxes, 2),
         "unreadable": report.unreadable.len(),
+        "unknown_labels": report.unknown.len(),
         "levels": levels,
         "gain_mar@10_95": report.gain.map(interval),
     })
@@ -45,13 +50,9 @@ fn summary(report: &ShelfReport) -> Value {
 fn level(level: &Level) -> Value {
     let mut value = Map::new();
     for (n, scores) in &level.scores {
-        let parts = [
-            ("map", scores.ap),
-            ("map_full", scores.ap_full),
-            ("prec", scores.precision),
-            ("mar", scores.recall),
-        ];
+        let parts = [("map", scores.ap), ("map_full", scores.ap_full), ("prec", scores.precision)];
         value.extend(parts.map(|(name, found)| (format!("{name}@{n}"), json!(round(found, 4)))));
+        value.insert(format!("mar@{n}"), json!(scores.recall.map(|found| round(found, 4))));
     }
     value.insert("mar@10_95".into(), json!(level.recall_10_interval.map(interval)));
     value.insert("named".into(), json!(round(level.named, 4)));
@@ -65,10 +66,11 @@ fn print_table(report: &ShelfReport) -> Result<()> {
         let what = if level.name == "image" { "the whole photo as one query" } else { "each box as a query" };
         say!("{what}: {:.1} ms a photo", level.ms_p50)?;
         for (n, s) in &level.scores {
+            let recall =
+                s.recall.map_or("     – ".to_owned(), |recall| format!("{:>6.2} %", 100.0 * recall));
             say!(
-                "  N={n:<4} mAP {:>6.2} %  mAR {:>6.2} %  Prec {:>6.2} %",
+                "  N={n:<4} mAP {:>6.2} %  mAR {recall}  Prec {:>6.2} %",
                 100.0 * s.ap,
-                100.0 * s.recall,
                 100.0 * s.precision
             )?;
         }

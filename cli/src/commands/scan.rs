@@ -63,6 +63,9 @@ fn folder(engine: &Engine, args: &ScanArgs, json: bool) -> Result<()> {
         }
     }
     let names = annotated_names(&photos);
+    if let Some(out) = &args.annotate {
+        claim(out, &names)?;
+    }
     let bar = progress::bar("photos", photos.len() as u64);
     let mut values = Vec::with_capacity(photos.len());
     for (photo, name) in photos.iter().zip(names) {
@@ -83,7 +86,21 @@ fn folder(engine: &Engine, args: &ScanArgs, json: bool) -> Result<()> {
         bar.inc(1);
     }
     bar.finish();
+    if values.iter().all(|value| !value["error"].is_null()) {
+        bail!("{}: none of its {} photos can be read", args.photo.display(), values.len());
+    }
     if json { output::print(&json!({ "photos": values })) } else { Ok(()) }
+}
+
+/// Marks a folder as one for annotated pictures; one with other pictures of these names is refused.
+fn claim(out: &Path, names: &[OsString]) -> Result<()> {
+    const MARK: &str = ".shelfsight-annotated";
+    let earlier = out.join(MARK).exists();
+    if let Some(name) = names.iter().find(|name| !earlier && out.join(name).exists()) {
+        let name = Path::new(name).display();
+        bail!("--annotate {}: it has a {name} that no scan made; name another folder", out.display());
+    }
+    files::write(&out.join(MARK), b"")
 }
 
 /// A name for the annotated picture of each photo: `shelf.png` for `shelf.jpg`, and `shelf.jpg.png` where another photo

@@ -16,12 +16,12 @@ pub struct Scores {
     /// Share of right entries among the first min(N, right entries in the gallery, returned).
     pub precision: f64,
     /// Mean over the labels of the share of the expected entries found; N/|Y| entries are expected a label, rounded
-    /// down, at most as many as the gallery has.
-    pub recall: f64,
+    /// down, at most as many as the gallery has. `None` where there are more labels than N: nothing is expected then.
+    pub recall: Option<f64>,
 }
 
 /// Scores of one query: `ranked` labels of the results, best first; `wanted` the labels in the picture; `gallery` how
-/// many entries each label has. Zeros where nothing can be found.
+/// many entries each label has. Zeros where nothing is found.
 pub fn scores<L: Ord>(depth: usize, ranked: &[L], wanted: &[L], gallery: &BTreeMap<L, usize>) -> Scores {
     let mut asked: BTreeMap<&L, usize> = BTreeMap::new();
     for label in wanted {
@@ -29,8 +29,9 @@ pub fn scores<L: Ord>(depth: usize, ranked: &[L], wanted: &[L], gallery: &BTreeM
     }
     let right: usize = asked.keys().filter_map(|label| gallery.get(label)).sum();
     let counted = depth.min(right).min(ranked.len());
+    let share = depth.checked_div(wanted.len()).unwrap_or(0);
     if counted == 0 {
-        return Scores::default();
+        return Scores { recall: (share > 0).then_some(0.0), ..Scores::default() };
     }
     let (mut hits, mut sum) = (0, 0.0);
     let mut found: BTreeMap<&L, usize> = BTreeMap::new();
@@ -44,7 +45,6 @@ pub fn scores<L: Ord>(depth: usize, ranked: &[L], wanted: &[L], gallery: &BTreeM
             sum += hits as f64 / (i + 1) as f64;
         }
     }
-    let share = depth / wanted.len();
     let mut recall = 0.0;
     for (label, times) in &asked {
         let expected = (times * share).min(gallery.get(label).copied().unwrap_or(0));
@@ -56,7 +56,7 @@ pub fn scores<L: Ord>(depth: usize, ranked: &[L], wanted: &[L], gallery: &BTreeM
         ap: if hits == 0 { 0.0 } else { sum / hits as f64 },
         ap_full: sum / depth.min(right) as f64,
         precision: hits as f64 / counted as f64,
-        recall: recall / asked.len() as f64,
+        recall: (share > 0).then(|| recall / asked.len() as f64),
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         close(scores.ap, sum / 6.0);
         close(scores.ap_full, sum / 12.0);
         close(scores.precision, 6.0 / 12.0);
-        close(scores.recall, (4.0 / 4.0 + 1.0 / 2.0 + 1.0 / 4.0) / 3.0);
+        close(scores.recall.unwrap(), (4.0 / 4.0 + 1.0 / 2.0 + 1.0 / 4.0) / 3.0);
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let gallery = BTreeMap::from([("a", 50), ("b", 50)]);
         // N = 6 over three places: four a and two b are expected.
         let scores = scores(6, &["a", "a", "b", "b", "b", "b"], &["a", "a", "b"], &gallery);
-        close(scores.recall, (2.0 / 4.0 + 2.0 / 2.0) / 2.0);
+        close(scores.recall.unwrap(), (2.0 / 4.0 + 2.0 / 2.0) / 2.0);
         close(scores.precision, 1.0);
     }
 
@@ -116,18 +116,20 @@ mod tests {
         close(scores.ap, 1.0);
         close(scores.ap_full, 0.5);
         close(scores.precision, 0.5);
-        close(scores.recall, 1.0);
+        close(scores.recall.unwrap(), 1.0);
     }
 
     #[test]
     fn nothing() {
         let gallery = BTreeMap::from([("a", 1)]);
-        assert_eq!(scores(10, &["b"], &["z"], &gallery), Scores::default());
-        assert_eq!(scores(10, &[], &["a"], &gallery), Scores::default());
+        let lost = Scores { recall: Some(0.0), ..Scores::default() };
+        assert_eq!(scores(10, &["b"], &["z"], &gallery), lost);
+        assert_eq!(scores(10, &[], &["a"], &gallery), lost);
         assert_eq!(scores(10, &["a"], &[], &gallery), Scores::default());
         assert_eq!(scores(0, &["a"], &["a"], &gallery), Scores::default());
         // More labels than places: nothing is expected of any.
-        assert!(scores(1, &["a"], &["a", "b"], &gallery).recall.abs() < 1e-12);
+        let crowded = scores(1, &["a"], &["a", "b"], &gallery);
+        assert!(crowded.recall.is_none() && crowded.precision > 0.99);
     }
 
     #[test]
