@@ -41,15 +41,14 @@ def install() -> dict[str, list[str]]:
         venv.create(PLACE, with_pip=True)
     subprocess.check_call([python, "-m", "pip", "install", "--quiet", "onnxruntime", "numpy"])
     cargo = ["cargo", "build", "--release", "--quiet"]
-    ours = [*cargo, "--locked", "-p", "shelfsight", "--no-default-features", "--example", "run_plan"]
-    subprocess.check_call(ours, cwd=ROOT, env=os.environ | {"CARGO_TARGET_DIR": str(PLACE / "plan")})
-    # With the flags of everything else, so that tract is compiled once.
-    tract = [*cargo, "--locked", "--workspace", "--all-features", "--example", "run_onnx"]
-    subprocess.check_call(tract, cwd=ROOT, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET)})
+    # With the flags of everything else, so that tract is compiled once; programs hold only what they call.
+    ours = [*cargo, "--locked", "--workspace", "--all-features", "--example", "run_plan"]
+    ours += ["--example", "run_onnx"]
+    subprocess.check_call(ours, cwd=ROOT, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET)})
     rten = os.environ | {"CARGO_TARGET_DIR": str(PLACE / "rten")}
     subprocess.check_call(cargo, cwd=RIVALS / "rten", env=rten)
     return {
-        "plan": [str(PLACE / "plan/release/examples/run_plan")],
+        "plan": [str(TARGET / "release/examples/run_plan")],
         BASE: [str(python), str(RIVALS / "ort.py")],
         "rten": [str(PLACE / "rten/release/rival-rten")],
         "tract": [str(TARGET / "release/examples/run_onnx")],
@@ -57,11 +56,12 @@ def install() -> dict[str, list[str]]:
 
 
 def megabytes(programs: dict[str, list[str]]) -> dict[str, float]:
-    """Size of what an app carries: the smallest program that runs a model, stripped; of ONNX Runtime its library."""
+    """Size of what an app carries: the least program that runs a model, stripped; ONNX Runtime's library."""
     sizes = {}
     for engine, call in programs.items():
         if engine == BASE:
-            found = list(PLACE.glob("lib/python*/site-packages/onnxruntime/capi/onnxruntime_pybind11_state*.so"))
+            capi = "lib/python*/site-packages/onnxruntime/capi"
+            found = list(PLACE.glob(f"{capi}/onnxruntime_pybind11_state*.so"))
             sizes[engine] = max((f.stat().st_size for f in found), default=0) / 1e6
             continue
         small = PLACE / f"{engine}.stripped"
@@ -155,7 +155,8 @@ def chart(groups: list[tuple[str, list[dict]]]) -> str:
     size = f'width="{width}" height="{y + 10}" viewBox="0 0 {width} {y + 10}"'
     style = 'font-family="sans-serif" font-size="12"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}><rect width="100%" height="100%" fill="#fff"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>'
+        f'<rect width="100%" height="100%" fill="#fff"/>'
         f"{head}{''.join(parts)}</svg>\n"
     )
 
@@ -191,7 +192,8 @@ def main() -> None:
         [PLACE / "bin/python", "-c", "import onnxruntime; print(onnxruntime.__version__)"], text=True
     )
     say(f"{datetime.date.today()}, {processor()}, {os.cpu_count()} processors, {platform.platform()}")
-    say(f"ONNX Runtime {version.strip()}, {options.rounds} rounds of {options.seconds:g} s, load before: {load:.2f}")
+    rounds = f"{options.rounds} rounds of {options.seconds:g} s"
+    say(f"ONNX Runtime {version.strip()}, {rounds}, load before: {load:.2f}")
     say("")
     say("| program | MB |\n|---|---:|")
     for engine, size in megabytes(programs).items():

@@ -65,12 +65,11 @@ def tool(name: str) -> str:
 
 
 def listing(codes: list[list[str]]) -> list[str]:
-    """Assembly of blocks, one text a block; branches become plain ones that fall through."""
+    """Assembly of blocks, one text a block."""
     mark = "mov x0, x0"
-    parts = [f"// {i}\n" for i in range(len(codes))]
     data = []
     for code in codes:
-        words = [*code, "aa0003e0"]  # mov x0, x0 ends a block
+        words = [*code, "aa0003e0"]  # ends a block
         data.append("\n".join(" ".join(f"0x{w[i : i + 2]}" for i in (6, 4, 2, 0)) for w in words))
     text = subprocess.run(
         [tool("llvm-mc"), "--disassemble", "-triple=aarch64", f"-mattr={FEATURES}"],
@@ -86,22 +85,19 @@ def listing(codes: list[list[str]]) -> list[str]:
             blocks.append([])
         elif line and not line.startswith("."):
             blocks[-1].append(line)
-    return ["\n".join(block) for block, _ in zip(blocks, parts, strict=False)]
+    return ["\n".join(block) for block in blocks[: len(codes)]]
 
 
 def cycles(blocks: list[str], core: str) -> list[float]:
     """Cycles of each block when it runs again and again."""
     rounds = 100
-    text = "\n".join(
-        f"// LLVM-MCA-BEGIN b{i}\n{block}\n// LLVM-MCA-END b{i}" for i, block in enumerate(blocks)
+    text = "".join(
+        f"// LLVM-MCA-BEGIN b{i}\n{block}\n// LLVM-MCA-END b{i}\n" for i, block in enumerate(blocks)
     )
     call = [tool("llvm-mca"), "-mtriple=aarch64", f"-mcpu={core}", f"-mattr={FEATURES}"]
-    done = subprocess.run(
-        [*call, f"-iterations={rounds}", "-instruction-info=0", "-resource-pressure=0", "-skip-unsupported-instructions=any"],
-        input=text,
-        capture_output=True,
-        text=True,
-    )
+    call += [f"-iterations={rounds}", "-instruction-info=0", "-resource-pressure=0"]
+    call += ["-skip-unsupported-instructions=any"]
+    done = subprocess.run(call, input=text, capture_output=True, text=True)
     found = [int(v) / rounds for v in re.findall(r"Total Cycles:\s+(\d+)", done.stdout)]
     if len(found) != len(blocks):
         sys.exit(f"llvm-mca: {len(found)} of {len(blocks)} blocks: {done.stderr[:500]}")

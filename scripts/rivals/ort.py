@@ -3,6 +3,7 @@
 `scripts/bench_encode.py` asks for it; the other engines have such a program too.
 """
 
+import contextlib
 import json
 import statistics
 import sys
@@ -41,11 +42,9 @@ def main() -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     before = resident("VmRSS:")
-    try:
+    with contextlib.suppress(OSError):
         # Where the system lets it, the peak is counted from here.
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     start = time.perf_counter()
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     opened = (time.perf_counter() - start) * 1e3

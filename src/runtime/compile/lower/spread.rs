@@ -5,6 +5,9 @@ use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::Node;
 use crate::runtime::plan::program::{Binary, BinaryOp, Copy, Fill, Repeat, Size, Spread, Step};
 
+/// Operands' memory and how each lies over `[outer, inner]`, which follow.
+type Laid<const N: usize> = ([(u32, Spread); N], Size, Size);
+
 const ONE: Size = Size { fixed: 1, per: 0 };
 
 impl Lowering<'_> {
@@ -89,7 +92,7 @@ impl Lowering<'_> {
         node: &Node,
         operands: [Value; N],
         sides: &[Size],
-    ) -> Result<([(u32, Spread); N], Size, Size), CompileError> {
+    ) -> Result<Laid<N>, CompileError> {
         let too_large = || node.refuse("two free lengths meet in one value; fix the length");
         let fits = |cut: usize| operands.iter().filter(|v| spread_at(&v.dims, sides, cut).is_some()).count();
         let cut = (0..=sides.len()).max_by_key(|&cut| fits(cut)).unwrap_or(0);
