@@ -1,156 +1,225 @@
 #!/usr/bin/env python3
-"""Times the shipped models: plans and tract (`shelfsight bench encode`) and ONNX Runtime, in turns.
+"""Times the shipped models: our plans beside ONNX Runtime, rten and tract, in turns.
 
-    scripts/bench_encode.py [--rounds N] [--seconds S] [--tokens N ...] [--threads N]
+    scripts/bench_encode.py [--rounds N] [--seconds S] [--tokens N ...] [--threads N ...]
+                            [--hide amx,avx512 ...] [--out FOLDER]
 
-SHELFSIGHT_BIN names a command that is built already. Installs onnxruntime into target/bench if it is not
-there. Prints a Markdown table: medians over the rounds, and the ratio to ONNX Runtime
-round by round (median, lowest, highest), since only runs in the same minute can be compared.
+Every engine runs in a process of its own, one after the other, round after round: only runs of the same
+minute can be compared. Installs what it needs into target/bench (ONNX Runtime, numpy) and builds the
+other programs (scripts/rivals). Prints a Markdown table: medians over the rounds, the ratio to ONNX
+Runtime round by round (median, lowest, highest), time to open, memory at its peak beyond the file's bytes,
+and the size of the library. --out also writes it as encode.md, with a chart, encode.svg.
+
+--hide runs everything once more with instruction sets hidden from every engine alike, where the processor
+lets CPUID be hidden (scripts/rivals/hide_cpu.c): `amx` is what phones and most desks do not have.
 """
 
 import argparse
+import datetime
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-import time
 import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACE = ROOT / "target/bench"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+PLACE = TARGET / "bench"
+RIVALS = ROOT / "scripts/rivals"
+WEIGHTS = ROOT / "models/weights"
+BASE = "ONNX Runtime"
+COLOURS = {"plan": "#0b6e4f", BASE: "#8a8d91", "rten": "#c8963e", "tract": "#7a6c9d"}
 
 
-def with_onnxruntime() -> None:
-    """Starts this script anew inside a virtual environment that has ONNX Runtime."""
-    try:
-        import onnxruntime  # noqa: F401
-    except ImportError:
-        python = PLACE / "bin/python"
-        if Path(sys.executable) == python:
-            raise
-        if not python.is_file():
-            venv.create(PLACE, with_pip=True)
-        subprocess.check_call([python, "-m", "pip", "install", "--quiet", "onnxruntime", "numpy"])
-        os.execv(python, [str(python), *sys.argv])
+def install() -> dict[str, list[str]]:
+    """Builds every program; what to call for each engine, a model's path to be put first."""
+    python = PLACE / "bin/python"
+    if not python.is_file():
+        venv.create(PLACE, with_pip=True)
+    subprocess.check_call([python, "-m", "pip", "install", "--quiet", "onnxruntime", "numpy"])
+    cargo = ["cargo", "build", "--release", "--quiet"]
+    # With the flags of everything else, so that tract is compiled once; programs hold only what they call.
+    ours = [*cargo, "--locked", "--workspace", "--all-features", "--example", "run_plan"]
+    ours += ["--example", "run_onnx"]
+    subprocess.check_call(ours, cwd=ROOT, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET)})
+    rten = os.environ | {"CARGO_TARGET_DIR": str(PLACE / "rten")}
+    subprocess.check_call(cargo, cwd=RIVALS / "rten", env=rten)
+    return {
+        "plan": [str(TARGET / "release/examples/run_plan")],
+        BASE: [str(python), str(RIVALS / "ort.py")],
+        "rten": [str(PLACE / "rten/release/rival-rten")],
+        "tract": [str(TARGET / "release/examples/run_onnx")],
+    }
 
 
-def binary() -> str:
-    """The command, built if SHELFSIGHT_BIN names none."""
-    found = os.environ.get("SHELFSIGHT_BIN")
-    if found:
-        return found
-    subprocess.check_call(
-        ["cargo", "build", "--release", "--locked", "--workspace", "--all-features"], cwd=ROOT
+def megabytes(programs: dict[str, list[str]]) -> dict[str, float]:
+    """Size of what an app carries: the least program that runs a model, stripped; ONNX Runtime's library."""
+    sizes = {}
+    for engine, call in programs.items():
+        if engine == BASE:
+            capi = "lib/python*/site-packages/onnxruntime/capi"
+            found = list(PLACE.glob(f"{capi}/onnxruntime_pybind11_state*.so"))
+            sizes[engine] = max((f.stat().st_size for f in found), default=0) / 1e6
+            continue
+        small = PLACE / f"{engine}.stripped"
+        subprocess.check_call(["strip", "-o", small, call[0]])
+        sizes[engine] = small.stat().st_size / 1e6
+    return sizes
+
+
+def hiding(what: str) -> dict[str, str]:
+    """The environment in which instruction sets are hidden."""
+    if not what:
+        return dict(os.environ)
+    library = PLACE / "hide.so"
+    subprocess.check_call(["cc", "-O2", "-shared", "-fPIC", "-o", library, RIVALS / "hide_cpu.c"])
+    return os.environ | {"HIDE": what, "LD_PRELOAD": str(library)}
+
+
+def run(engine: str, call: list[str], case: tuple[str, int, int], seconds: float, env: dict) -> dict | None:
+    """One process; `None` where the engine does not do it."""
+    model, tokens, threads = case
+    if engine == "tract" and threads > 1:
+        return None  # It has no threads.
+    path = WEIGHTS / f"{model}.{'plan' if engine == 'plan' else 'onnx'}"
+    middle = [] if engine == "tract" else [str(threads)]
+    done = subprocess.run(
+        [*call, str(path), str(tokens or 8), *middle, str(seconds)], env=env, capture_output=True, text=True
     )
-    return str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/shelfsight")
+    if done.returncode:
+        why = done.stderr.strip().splitlines()[-1:] or ["it failed"]
+        print(f"{engine} does not run {model}: {why[0][:200]}", file=sys.stderr)
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def resident_mb() -> float:
-    """Resident memory of this process, where the system tells."""
+def compare(programs: dict, case: tuple[str, int, int], options: argparse.Namespace, env: dict) -> list[dict]:
+    """Rows of one model at one length on so many threads."""
+    rounds: dict[str, list[dict]] = {engine: [] for engine in programs}
+    for _ in range(options.rounds):
+        for engine, call in programs.items():
+            row = run(engine, call, case, options.seconds, env)
+            if row:
+                rounds[engine].append(row)
+    base = [row["ms_median"] for row in rounds[BASE]]
+    rows = []
+    for engine, runs in rounds.items():
+        if len(runs) != options.rounds:
+            continue
+        ratios = [row["ms_median"] / b for row, b in zip(runs, base, strict=True)]
+        rows.append(
+            {
+                "engine": runs[0]["engine"],
+                "kind": engine,
+                "ms": statistics.median(row["ms_median"] for row in runs),
+                "ratio": statistics.median(ratios),
+                "low": min(ratios),
+                "high": max(ratios),
+                "open": statistics.median(row["open_ms"] for row in runs),
+                "peak": statistics.median(row["peak_mb"] for row in runs),
+            }
+        )
+    return rows
+
+
+def title(case: tuple[str, int, int], hidden: str) -> str:
+    model, tokens, threads = case
+    name = f"{model}, {tokens} tokens" if tokens else model
+    name += f", {threads} thread{'s' if threads > 1 else ''}"
+    return name + (f", without {hidden}" if hidden else "")
+
+
+def chart(groups: list[tuple[str, list[dict]]]) -> str:
+    """Bars of time beside ONNX Runtime's, cut at three times its own."""
+    cut, bar, width, left = 3.0, 16, 900, 330
+    scale = (width - left - 130) / cut
+    parts, y = [], 40
+    for name, rows in groups:
+        parts.append(f'<text x="10" y="{y + 12}" font-weight="bold">{name}</text>')
+        for row in rows:
+            long = min(row["ratio"], cut) * scale
+            more = " …" if row["ratio"] > cut else ""
+            label = f"{row['ms']:.2f} ms, × {row['ratio']:.2f}{more}"
+            parts.append(f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{row["engine"]}</text>')
+            colour = COLOURS[row["kind"]]
+            parts.append(f'<rect x="{left}" y="{y}" width="{long:.1f}" height="{bar - 3}" fill="{colour}"/>')
+            parts.append(f'<text x="{left + long + 6:.1f}" y="{y + 12}">{label}</text>')
+            y += bar
+        y += 10
+    line = left + scale
+    parts.append(f'<line x1="{line}" y1="30" x2="{line}" y2="{y}" stroke="#444" stroke-dasharray="3 3"/>')
+    head = '<text x="10" y="20">Time of one run beside ONNX Runtime (1); shorter is better</text>'
+    size = f'width="{width}" height="{y + 10}" viewBox="0 0 {width} {y + 10}"'
+    style = 'font-family="sans-serif" font-size="12"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>'
+        f'<rect width="100%" height="100%" fill="#fff"/>'
+        f"{head}{''.join(parts)}</svg>\n"
+    )
+
+
+def processor() -> str:
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1000
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        pass
-    return float("nan")
-
-
-def session(model: str, threads: int):
-    """ONNX Runtime; milliseconds to open, resident megabytes it added."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    before, start = resident_mb(), time.perf_counter()
-    path = ROOT / f"models/weights/{model}.onnx"
-    made = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    opened = (time.perf_counter() - start) * 1e3
-    feed(made, 8, run=True)
-    return made, opened, resident_mb() - before
-
-
-def feed(made, tokens: int, run: bool = False) -> dict:
-    """Inputs like those of `shelfsight bench encode`."""
-    import numpy as np
-
-    inputs = {}
-    for port in made.get_inputs():
-        shape = [s if isinstance(s, int) else (1 if i == 0 else tokens) for i, s in enumerate(port.shape)]
-        if port.type == "tensor(float)":
-            inputs[port.name] = np.random.default_rng(0).uniform(-1, 1, shape).astype("float32")
-        elif "mask" in port.name:
-            inputs[port.name] = np.ones(shape, "int64")
-        else:
-            inputs[port.name] = 1000 + np.arange(tokens, dtype="int64").reshape(shape) * 7919 % 20_000
-    if run:
-        made.run(None, inputs)
-    return inputs
-
-
-def theirs(made, tokens: int, seconds: float) -> float:
-    """Median milliseconds of ONNX Runtime."""
-    inputs, times = feed(made, tokens), []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        made.run(None, inputs)
-        times.append((time.perf_counter() - start) * 1e3)
-    return statistics.median(times)
-
-
-def ours(command: str, model: str, tokens: int, seconds: int, threads: int) -> dict[str, dict]:
-    """What `shelfsight bench encode` says, by engine."""
-    call = [command, "bench", "encode", "--model", model, "--tokens", str(tokens)]
-    call += ["--threads", str(threads)]
-    if threads == 1:
-        call += ["--models", str(ROOT / "models/weights")]
-    out = subprocess.check_output([*call, "--seconds", str(seconds), "--json"], text=True)
-    return {row["engine"]: row for row in map(json.loads, out.splitlines())}
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "?")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=int, default=2, help="a round and engine")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2, help="a round and engine")
+    parser.add_argument("--models", nargs="*", default=["image", "detector", "text"])
     parser.add_argument("--tokens", type=int, nargs="*", default=[8, 32, 128])
-    parser.add_argument("--threads", type=int, default=1, help="tract has no threads and is left out above 1")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--hide", nargs="*", default=[""], help="as amx or amx,avx512; '' hides nothing")
+    parser.add_argument("--engines", nargs="*", default=["plan", "rten", "tract"], help="beside ONNX Runtime")
+    parser.add_argument("--out", type=Path, help="folder for encode.md and encode.svg")
     options = parser.parse_args()
-    with_onnxruntime()
-    import onnxruntime as ort
+    programs = {name: call for name, call in install().items() if name in [BASE, *options.engines]}
+    lines = []
 
-    command = binary()
-    print(
-        f"{platform.platform()}, ONNX Runtime {ort.__version__}, "
-        f"threads: {options.threads}, {options.rounds} rounds\n"
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    version = subprocess.check_output(
+        [PLACE / "bin/python", "-c", "import onnxruntime; print(onnxruntime.__version__)"], text=True
     )
-    print("| model | engine | median ms | of ONNX Runtime's, paired | open ms | RSS added MB |")
-    print("|---|---|---:|---|---:|---:|")
-    cases = [("image", 0), ("detector", 0), *(("text", n) for n in options.tokens)]
-    for model, tokens in cases:
-        made, opened, memory = session(model, options.threads)
-        rounds: dict[str, list[float]] = {}
-        rows: dict[str, dict] = {}
-        base = []
-        for _ in range(options.rounds):
-            base.append(theirs(made, tokens or 8, options.seconds))
-            for engine, row in ours(command, model, tokens or 32, options.seconds, options.threads).items():
-                rounds.setdefault(engine, []).append(row["ms_median"])
-                rows[engine] = row
-        name = f"{model}, {tokens} tokens" if tokens else model
-        print(f"| {name} | ONNX Runtime | {statistics.median(base):.2f} | 1 | {opened:.0f} | {memory:.0f} |")
-        for engine, times in rounds.items():
-            ratios = [a / b for a, b in zip(times, base, strict=True)]
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-            row = rows[engine]
-            print(
-                f"| {name} | {engine} | {statistics.median(times):.2f} | {ratio} "
-                f"| {row['open_ms']:.1f} | {row['rss_mb'] or 0:.0f} |",
-                flush=True,
-            )
+    say(f"{datetime.date.today()}, {processor()}, {os.cpu_count()} processors, {platform.platform()}")
+    rounds = f"{options.rounds} rounds of {options.seconds:g} s"
+    say(f"ONNX Runtime {version.strip()}, {rounds}, load before: {load:.2f}")
+    say("")
+    say("| program | MB |\n|---|---:|")
+    for engine, size in megabytes(programs).items():
+        say(f"| {engine} | {size:.1f} |")
+    say("")
+    say("| model | engine | median ms | of ONNX Runtime's, paired | open ms | peak MB |")
+    say("|---|---|---:|---|---:|---:|")
+    groups = []
+    cases = [(m, n) for m in options.models for n in (options.tokens if m == "text" else [0])]
+    for hidden in options.hide:
+        env = hiding(hidden)
+        for threads in options.threads:
+            for model, tokens in cases:
+                case = (model, tokens, threads)
+                rows = compare(programs, case, options, env)
+                groups.append((title(case, hidden), rows))
+                for row in rows:
+                    ratio = f"{row['ratio']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+                    say(
+                        f"| {title(case, hidden)} | {row['engine']} | {row['ms']:.2f} | {ratio} "
+                        f"| {row['open']:.1f} | {row['peak']:.1f} |"
+                    )
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "encode.md").write_text("\n".join(lines) + "\n")
+        (options.out / "encode.svg").write_text(chart(groups))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+#[cfg(feature = "build")]
+use shelfsight::build::compile_model;
+#[cfg(feature = "build")]
+use shelfsight::encode::EncoderFiles;
 use shelfsight::encode::{
     EncodeError, ImageEncoder, ImageManifest, LoadEncoderError, TextEncoder, TextManifest, read_encoder_files,
 };
 use shelfsight::preprocess::{DecodeOptions, Photo, open};
 use shelfsight::runtime::LoadModelError;
+#[cfg(feature = "build")]
+use shelfsight::runtime::plan::is_plan;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx")
@@ -89,6 +95,59 @@ fn texts_of_every_shape() {
     }
 }
 
+/// A manifest with its model and tokenizer, as `pack build --encoder` reads them.
+#[cfg(feature = "build")]
+fn files<M: serde::Serialize>(manifest: &M, model: &str, tokenizer: Option<&str>) -> EncoderFiles {
+    EncoderFiles {
+        manifest_json: serde_json::to_vec(manifest).unwrap(),
+        model: read(model),
+        tokenizer: tokenizer.map(read),
+    }
+}
+
+/// The same vectors from plans, at the lengths of the texts where ONNX has them free.
+#[cfg(feature = "build")]
+#[test]
+fn every_shape_compiles_to_a_plan() {
+    let mut wrong = Vec::new();
+    let Reference { image, text } = reference();
+    for ImageCase { manifest, vector } in image {
+        let name = manifest.name.clone();
+        let plan = match compile_model(&files(&manifest, &name, None)) {
+            Ok(plan) => plan,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        assert!(is_plan(&plan));
+        let encoder = ImageEncoder::new(manifest, &plan).unwrap_or_else(|e| panic!("{e}"));
+        let off = off(encoder.encode(&photo().frame(), None).unwrap().as_slice(), &vector);
+        if off.is_nan() || off >= 5e-3 {
+            wrong.push(format!("{name}: off by {off}"));
+        }
+    }
+    for TextCases { manifest, cases } in text {
+        let name = manifest.name.clone();
+        let tokenizer = manifest.tokenizer.clone();
+        let plan = match compile_model(&files(&manifest, &name, Some(&tokenizer))) {
+            Ok(plan) => plan,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let encoder = TextEncoder::new(manifest, &plan, &read(&tokenizer)).unwrap_or_else(|e| panic!("{e}"));
+        for case in cases {
+            let off = off(encoder.encode(&case.text).unwrap().as_slice(), &case.vector);
+            if off.is_nan() || off >= 1e-4 {
+                wrong.push(format!("{name}, {:?}: off by {off}", case.text));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn empty_texts_are_refused_and_spaces_do_not_matter() {
     for TextCases { manifest, .. } in reference().text {
@@ -128,6 +187,7 @@ fn broken_models_are_named_in_one_line() {
     says("bad_operator.onnx", "com.example.FancyAttention (node `/attn/fancy`)");
     says("bad_external.onnx", "the weights of `w` are in another file");
     says("bad_weights.onnx", "`w` does not hold what its shape says");
+    says("bad_not_a_number.onnx", "`w` holds NaN");
     says("bad_dangling.onnx", "the model has no output `embedding` (it has nobody)");
     says("bad_batch.onnx", "`image` is [4, 3, 16, 16], not [1, 3, 16, 16]");
 

@@ -223,6 +223,89 @@ fn an_encoder_that_fits_no_picture_stops_the_build() {
     assert!(try_with("good.onnx", 5).contains("the manifest says f32 [1, 5]"));
     // The engine panics on this one: still one line.
     assert!(try_with("bad_stride.onnx", 4).contains("divide by zero"));
+    assert!(try_with("bad_operator.onnx", 4).contains("com.example.FancyAttention (node `/attn/fancy`)"));
+    assert!(try_with("bad_external.onnx", 4).contains("the weights of `w` are in another file"));
+    assert!(try_with("bad_not_a_number.onnx", 4).contains("`w` holds NaN"));
+}
+
+/// A compiled model of the user's own, cut short or with a byte changed.
+#[test]
+fn a_broken_plan_stops_the_build() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/weights");
+    let plan = fs::read(weights.join("image.plan")).unwrap();
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(weights.join("image.json")).unwrap()).unwrap();
+    manifest["model"] = "mine.plan".into();
+    fs::write(dir.join("image.json"), manifest.to_string()).unwrap();
+    fs::write(dir.join("bad.csv"), CATALOGUE).unwrap();
+    let args = build("x.shelf", &["--encoder", "image=image.json"]);
+    let try_with = |bytes: &[u8]| {
+        fs::write(dir.join("mine.plan"), bytes).unwrap();
+        refused(&args, dir)
+    };
+    assert!(try_with(&plan[..plan.len() / 2]).contains("cut short"));
+    assert!(try_with(&plan[..70]).contains("cut short"));
+    let mut changed = plan.clone();
+    changed[100] ^= 4;
+    assert!(try_with(&changed).contains("checksum"));
+    changed = plan;
+    changed[8] = 9;
+    assert!(try_with(&changed).contains("version 9"));
+}
+
+fn find(photo: &str) -> [&str; 4] {
+    ["find", photo, "--pack", "shop.shelf"]
+}
+
+/// Pictures at and beyond the ends of what a picture may be.
+#[test]
+fn pictures_of_no_or_too_many_pixels() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let photos = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/photos");
+    for name in ["bomb.png", "bomb.jpg", "bomb_side.png"] {
+        let photo = photos.join(name).display().to_string();
+        refused(&find(&photo), dir);
+    }
+    fs::write(dir.join("nothing.png"), b"").unwrap();
+    assert!(refused(&find("nothing.png"), dir).contains("nothing.png"));
+    // The longest picture there may be, one pixel high, is looked for as any other.
+    image::RgbImage::new(30_000, 1).save(dir.join("long.png")).unwrap();
+    json(&find("long.png"), dir);
+    image::RgbImage::new(30_001, 1).save(dir.join("longer.png")).unwrap();
+    assert!(refused(&find("longer.png"), dir).contains("30000"));
+}
+
+/// Encoders of the shapes that users bring run compiled, and the build says so.
+#[cfg(feature = "onnx")]
+#[test]
+fn own_encoders_are_compiled() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/onnx");
+    let reference: serde_json::Value =
+        serde_json::from_slice(&fs::read(fixtures.join("reference.json")).unwrap()).unwrap();
+    fs::write(dir.join("bad.csv"), CATALOGUE).unwrap();
+    let of = |kind| reference[kind].as_array().unwrap().iter().map(move |case| (kind, case));
+    for (kind, case) in of("image").chain(of("text")) {
+        let mut manifest = case["manifest"].clone();
+        for file in ["model", "tokenizer"] {
+            if let Some(name) = manifest[file].as_str() {
+                manifest[file] = fixtures.join(name).display().to_string().into();
+            }
+        }
+        fs::write(dir.join("mine.json"), manifest.to_string()).unwrap();
+        let encoder = format!("{kind}=mine.json");
+        let built = json(&build("own.shelf", &["--encoder", &encoder]), dir);
+        let model = &built["models"][0];
+        assert_eq!(
+            (&model["compiled"], &model["reason"]),
+            (&true.into(), &serde_json::Value::Null),
+            "{manifest}"
+        );
+    }
 }
 
 #[test]

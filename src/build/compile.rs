@@ -59,18 +59,22 @@ mod onnx {
     use std::sync::Arc;
 
     use crate::detect::{DetectorManifest, DetectorManifestError};
-    use crate::encode::{EncoderFiles, ImageManifest, ManifestError, TextManifest};
+    use crate::encode::{EncoderFiles, ImageManifest, ManifestError, TextEncoder, TextManifest};
     use crate::runtime::compile::{CompileError, compile};
+    use crate::runtime::plan::{Limits, Plan};
     use crate::runtime::{
-        LoadModelError, LoadOptions, Model, ModelBytes, RunError, agreement, load, load_onnx, probe,
+        LoadModelError, LoadOptions, Model, ModelBytes, RunError, agreement, load_onnx, probe,
     };
 
     /// Least cosine between what plan and ONNX say to the same input. Rounding differs between engines, and int8
     /// networks pass a difference on; a mistake in compiling would show as far less.
     const AGREE: f64 = 0.97;
 
-    /// Tokens of the text that is compared.
-    const TOKENS: usize = 12;
+    /// Tokens of the texts that are compared, beside one of the greatest length.
+    const TOKENS: [usize; 3] = [1, 4, 12];
+
+    /// Texts by which a network that is padded to one length is compared with the same network at any.
+    const TEXTS: [&str; 3] = ["oat milk 1 l", "organic whole grain crackers with sea salt, 250 g", "tea"];
 
     /// Why a model has no plan.
     #[derive(Debug, thiserror::Error)]
@@ -101,21 +105,57 @@ mod onnx {
         },
     }
 
-    /// Compiles an ONNX model as its manifest says it is fed, and compares the plan with the graph on a made-up input.
+    /// Compiles an ONNX model as its manifest says it is fed, and compares the plan with the graph on made-up inputs. A
+    /// text encoder that no plan holds at every length is compiled for its greatest, if padding changes nothing.
     ///
     /// # Errors
     /// [`CompileModelError`] names what the plan cannot hold, or how far it is from the graph.
     pub fn compile_model(files: &EncoderFiles) -> Result<Vec<u8>, CompileModelError> {
         let options = load_options(&files.manifest_json)?;
-        let bytes = compile(&files.model, &options)?;
+        compiled_for(files, &options).or_else(|error| match error {
+            CompileModelError::Compile(CompileError::Unsupported { .. } | CompileError::Broken { .. })
+            | CompileModelError::Differs { .. } => padded(files).ok_or(error),
+            other => Err(other),
+        })
+    }
+
+    fn compiled_for(files: &EncoderFiles, options: &LoadOptions) -> Result<Vec<u8>, CompileModelError> {
+        let bytes = compile(&files.model, options)?;
         let shared: ModelBytes = Arc::new(bytes.clone());
-        let ours = load(&shared, &options)?;
-        let oracle = load_onnx(&files.model, &options)?;
-        let run = |model: &dyn Model| model.run(probe(model, TOKENS));
-        match agreement(&run(&*ours)?, &run(&*oracle)?).unwrap_or(f64::NAN) {
-            cosine if cosine >= AGREE => Ok(bytes),
+        let ours = Plan::open(shared, &Limits::default()).map_err(LoadModelError::Plan)?;
+        let oracle = load_onnx(&files.model, options)?;
+        let longest = ours.program().max_length as usize;
+        let lengths = TOKENS.into_iter().filter(|&length| length < longest).chain([longest.max(1)]);
+        for length in lengths {
+            let run = |model: &dyn Model| model.run(probe(model, length));
+            agree(agreement(&run(&ours)?, &run(&*oracle)?))?;
+        }
+        Ok(bytes)
+    }
+
+    fn agree(cosine: Option<f64>) -> Result<(), CompileModelError> {
+        match cosine.unwrap_or(f64::NAN) {
+            cosine if cosine >= AGREE => Ok(()),
             cosine => Err(CompileModelError::Differs { cosine }),
         }
+    }
+
+    /// A plan of a text encoder's greatest length that says of shorter texts what the graph says of them unpadded;
+    /// `None` if there is none.
+    fn padded(files: &EncoderFiles) -> Option<Vec<u8>> {
+        let manifest = TextManifest::from_json(&files.manifest_json).ok().filter(|m| !m.pad_to_max)?;
+        let mut options = manifest.load_options();
+        let shape = |port: &str| (port.to_owned(), vec![1, manifest.max_tokens]);
+        options.shapes = manifest.inputs.names().map(shape).collect();
+        let bytes = compiled_for(files, &options).ok()?;
+        let encoder =
+            |model: &[u8]| TextEncoder::new(manifest.clone(), model, files.tokenizer.as_deref()?).ok();
+        let (ours, oracle) = (encoder(&bytes)?, encoder(&files.model)?);
+        let agree = |text| {
+            let cosine = ours.encode(text).ok()?.cosine(&oracle.encode(text).ok()?)?;
+            Some(f64::from(cosine) >= AGREE)
+        };
+        TEXTS.into_iter().all(|text| agree(text) == Some(true)).then_some(bytes)
     }
 
     fn load_options(manifest: &[u8]) -> Result<LoadOptions, CompileModelError> {

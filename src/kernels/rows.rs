@@ -29,17 +29,22 @@ widest! {
 
 #[inline(always)]
 fn l2_packed_body(x: &[f32], centroids: &[u8], out: &mut [f32]) {
+    sums_packed(x, centroids, out, |x, c| (x - c) * (x - c));
+}
+
+/// Of each packed centroid the sum of `term(x, centroid)` over components, first to last.
+#[inline(always)]
+fn sums_packed(x: &[f32], centroids: &[u8], out: &mut [f32], term: impl Fn(f32, f32) -> f32) {
     if x.is_empty() {
         return;
     }
     let blocks = packed(centroids).chunks_exact(x.len());
     for (block, out) in blocks.zip(out.as_chunks_mut::<LANES>().0) {
         let mut sums = [0.0; LANES];
-        for (x, row) in x.iter().zip(block) {
+        for (&x, row) in x.iter().zip(block) {
             prefetch_after(row, AHEAD);
             for i in 0..LANES {
-                let d = x - f32::from_le_bytes(row[i]);
-                sums[i] += d * d;
+                sums[i] += term(x, f32::from_le_bytes(row[i]));
             }
         }
         *out = sums;
@@ -55,20 +60,7 @@ widest! {
 
 #[inline(always)]
 fn dots_packed_body(x: &[f32], centroids: &[u8], out: &mut [f32]) {
-    if x.is_empty() {
-        return;
-    }
-    let blocks = packed(centroids).chunks_exact(x.len());
-    for (block, out) in blocks.zip(out.as_chunks_mut::<LANES>().0) {
-        let mut sums = [0.0; LANES];
-        for (x, row) in x.iter().zip(block) {
-            prefetch_after(row, AHEAD);
-            for i in 0..LANES {
-                sums[i] += x * f32::from_le_bytes(row[i]);
-            }
-        }
-        *out = sums;
-    }
+    sums_packed(x, centroids, out, |x, c| x * c);
 }
 
 widest! {
@@ -194,19 +186,30 @@ widest! {
 
 #[inline(always)]
 fn l2_tables_body(x: &[f32], centroids: &[u8], out: &mut [[f32; 16]]) {
-    let rows = packed(centroids);
     let m = out.len();
-    for (j, out) in out.iter_mut().enumerate() {
+    tables_of(x, centroids, m, |x, c| (x - c) * (x - c), |j, sums| out[j] = sums);
+}
+
+/// [`sums_packed`] of each of `m` parts of `x`, for as many as there are centroids.
+#[inline(always)]
+fn tables_of(
+    x: &[f32],
+    centroids: &[u8],
+    m: usize,
+    term: impl Fn(f32, f32) -> f32,
+    mut put: impl FnMut(usize, [f32; LANES]),
+) {
+    let rows = packed(centroids);
+    for j in 0..m {
         let (from, len) = part(x.len(), m, j);
         let (Some(x), Some(rows)) = (x.get(from..from + len), rows.get(from..from + len)) else { return };
         let mut sums = [0.0; LANES];
-        for (x, row) in x.iter().zip(rows) {
+        for (&x, row) in x.iter().zip(rows) {
             for i in 0..LANES {
-                let d = x - f32::from_le_bytes(row[i]);
-                sums[i] += d * d;
+                sums[i] += term(x, f32::from_le_bytes(row[i]));
             }
         }
-        *out = sums;
+        put(j, sums);
     }
 }
 
@@ -217,19 +220,8 @@ widest! {
 
 #[inline(always)]
 fn dot_tables_body(x: &[f32], centroids: &[u8], out: &mut [[f32; 16]]) {
-    let rows = packed(centroids);
     let m = out.len();
-    for (j, out) in out.iter_mut().enumerate() {
-        let (from, len) = part(x.len(), m, j);
-        let (Some(x), Some(rows)) = (x.get(from..from + len), rows.get(from..from + len)) else { return };
-        let mut sums = [0.0; LANES];
-        for (x, row) in x.iter().zip(rows) {
-            for i in 0..LANES {
-                sums[i] -= x * f32::from_le_bytes(row[i]);
-            }
-        }
-        *out = sums;
-    }
+    tables_of(x, centroids, m, |x, c| -(x * c), |j, sums| out[j] = sums);
 }
 
 widest! {
@@ -279,21 +271,18 @@ widest! {
 
 #[inline(always)]
 fn l2_levels_body(x: &[f32], centroids: &[u8], parts: usize, inverse_step: f32, out: &mut [u8]) {
-    let rows = packed(centroids);
-    for (j, out) in out.as_chunks_mut::<LANES>().0.iter_mut().enumerate().take(parts) {
-        let (from, len) = part(x.len(), parts, j);
-        let (Some(x), Some(rows)) = (x.get(from..from + len), rows.get(from..from + len)) else { return };
-        let mut sums = [0.0; LANES];
-        for (x, row) in x.iter().zip(rows) {
-            for i in 0..LANES {
-                let d = x - f32::from_le_bytes(row[i]);
-                sums[i] += d * d;
+    let out = out.as_chunks_mut::<LANES>().0;
+    tables_of(
+        x,
+        centroids,
+        parts,
+        |x, c| (x - c) * (x - c),
+        |j, sums| {
+            if let Some(out) = out.get_mut(j) {
+                *out = sums.map(|sum| level(sum * inverse_step));
             }
-        }
-        for i in 0..LANES {
-            out[i] = level(sums[i] * inverse_step);
-        }
-    }
+        },
+    );
 }
 
 #[cfg(test)]

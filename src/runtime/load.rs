@@ -88,6 +88,12 @@ pub enum LoadModelError {
         /// Its name.
         tensor: String,
     },
+    /// A weight that is not a number.
+    #[error("the tensor `{tensor}` holds NaN; train or export the model again")]
+    NotANumber {
+        /// The first such tensor.
+        tensor: String,
+    },
     /// An operator that the engine does not have.
     #[error("the operator {operator} (node `{node}`) is not supported; export the model without it")]
     UnknownOperator {

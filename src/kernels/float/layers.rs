@@ -69,6 +69,31 @@ fn gelu_body(x: &[f32], y: &mut [f32]) {
 }
 
 widest! {
+    /// The same, by hyperbolic tangent: `x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2`.
+    pub fn gelu_tanh = gelu_tanh_body(x: &[f32], y: &mut [f32])
+}
+
+#[inline(always)]
+fn gelu_tanh_body(x: &[f32], y: &mut [f32]) {
+    const ROOT: f32 = 0.797_884_6;
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x * 0.5 * (1.0 + math::tanh(ROOT * (x + 0.044_715 * x * x * x)));
+    }
+}
+
+widest! {
+    /// `x · sigmoid(factor · x)`
+    pub fn swish = swish_body(x: &[f32], factor: f32, y: &mut [f32])
+}
+
+#[inline(always)]
+fn swish_body(x: &[f32], factor: f32, y: &mut [f32]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = x * math::sigmoid(factor * x);
+    }
+}
+
+widest! {
     /// Layer normalisation of rows of `gain.len()` values: `(x − mean) / √(variance + epsilon) · gain + shift`.
     pub fn layer_norm = layer_norm_body(x: &[f32], gain: &[f32], shift: &[f32], epsilon: f32, y: &mut [f32])
 }
@@ -186,6 +211,8 @@ pub struct Attention<'a> {
     pub width: usize,
     /// Factor of the scores.
     pub scale: f32,
+    /// Place of the first query among the keys, where each query sees only the keys up to its own place.
+    pub causal: Option<usize>,
 }
 
 /// Floats of scratch memory that [`attention`] over so many keys needs.
@@ -194,7 +221,8 @@ pub fn attention_scratch(keys: usize, width: usize) -> usize {
 }
 
 widest! {
-    /// `softmax(q · kᵀ · scale + mask) · v` for every head; `scratch` is [`attention_scratch`] long.
+    /// `softmax(q · kᵀ · scale + mask) · v` for every head, over all keys or those that [`Attention::causal`] leaves;
+    /// `scratch` is [`attention_scratch`] long.
     ///
     /// # Panics
     /// If a slice is shorter than the shapes say.
@@ -215,12 +243,13 @@ fn attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32]) {
                 *turned = k;
             }
         }
-        for (q, out) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
+        for (i, (q, out)) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)).enumerate() {
             products(&q[at..at + a.width], turned, scores);
-            let scores = &mut scores[..keys];
+            let seen = a.causal.map_or(keys, |first| (first + i + 1).min(keys));
+            let scores = &mut scores[..seen];
             scores.iter_mut().for_each(|score| *score *= a.scale);
             if !a.mask.is_empty() {
-                let mask = &a.mask[..keys];
+                let mask = &a.mask[..seen];
                 scores.iter_mut().zip(mask).for_each(|(score, m)| *score += m);
             }
             let most = math::greatest(scores);
@@ -236,7 +265,7 @@ fn attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32]) {
                 *out = weighted(scores, a.v, row, tail - LANES).map(|sum| sum / total);
             }
             for (column, out) in (tail..).zip(rest) {
-                let values = a.v.chunks_exact(row).map(|v| v[column]);
+                let values = a.v.chunks_exact(row).map(|v| v[column]); // As many as there are scores.
                 *out = scores.iter().zip(values).fold(0.0, |sum, (&score, v)| sum + score * v) / total;
             }
         }
@@ -407,23 +436,47 @@ mod tests {
     }
 
     #[test]
-    fn attention_is_softmax_of_products() {
-        for (rows, keys, heads, width) in [(3, 5, 2, 20), (2, 70, 3, 16), (1, 1, 1, 1)] {
-            attention_of(rows, keys, heads, width);
+    fn functions_of_one_value_are_what_they_say() {
+        let x = numbers(500, 5).iter().map(|v| v * 8.0).collect::<Vec<_>>();
+        let (mut got, mut plain) = (vec![0.0; 500], vec![0.0; 500]);
+        gelu_tanh(&x, &mut got);
+        gelu_tanh_body(&x, &mut plain);
+        assert_eq!(bits(&got), bits(&plain));
+        for (&x, &got) in x.iter().zip(&got) {
+            let x = f64::from(x);
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            assert!((f64::from(got) - x * 0.5 * (1.0 + inner.tanh())).abs() < 2e-6);
+        }
+        swish(&x, 1.702, &mut got);
+        swish_body(&x, 1.702, &mut plain);
+        assert_eq!(bits(&got), bits(&plain));
+        for (&x, &got) in x.iter().zip(&got) {
+            let x = f64::from(x);
+            assert!((f64::from(got) - x / (1.0 + (-f64::from(1.702f32) * x).exp())).abs() < 2e-6);
         }
     }
 
-    fn attention_of(rows: usize, keys: usize, heads: usize, width: usize) {
+    #[test]
+    fn attention_is_softmax_of_products() {
+        for (rows, keys, heads, width) in [(3, 5, 2, 20), (2, 70, 3, 16), (1, 1, 1, 1)] {
+            attention_of(rows, keys, heads, width, None);
+            attention_of(rows, keys, heads, width, Some(keys - rows));
+        }
+        attention_of(37, 37, 2, 9, Some(0));
+    }
+
+    fn attention_of(rows: usize, keys: usize, heads: usize, width: usize, causal: Option<usize>) {
         let row = heads * width;
         let (q, k, v) = (numbers(rows * row, 1), numbers(keys * row, 2), numbers(keys * row, 3));
         let mask: Vec<f32> = (0..keys).map(|j| [0.0, -1e4, 0.5][j % 3]).collect();
-        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, heads, width, scale: 0.3 };
+        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, heads, width, scale: 0.3, causal };
         let (mut got, mut plain) = (vec![0.0; rows * row], vec![0.0; rows * row]);
         let mut scratch = vec![9.0; attention_scratch(keys, width)];
         attention(&layer, &mut scratch, &mut got);
         attention_body(&layer, &mut scratch, &mut plain);
         assert_eq!(bits(&got), bits(&plain));
         for r in 0..rows {
+            let keys = causal.map_or(keys, |first| first + r + 1);
             for h in 0..heads {
                 let score = |j: usize| -> f64 {
                     let sum: f64 = (0..width)

@@ -54,6 +54,42 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far.copysign(x) }
 }
 
+/// Natural logarithm to about 2 units in the last place; −∞ of 0, NaN below.
+#[inline(always)]
+pub fn ln(x: f32) -> f32 {
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    const TWO_23: f32 = 8_388_608.0;
+    if x <= 0.0 || !x.is_finite() {
+        return if x == 0.0 {
+            f32::NEG_INFINITY
+        } else if x > 0.0 {
+            x
+        } else {
+            f32::NAN
+        };
+    }
+    let (normal, less) = if x < f32::MIN_POSITIVE { (x * TWO_23, 23) } else { (x, 0) };
+    let bits = normal.to_bits();
+    let half_to_one = f32::from_bits(bits & 0x007f_ffff | 0x3f00_0000);
+    let small = half_to_one < std::f32::consts::FRAC_1_SQRT_2;
+    let power = ((bits >> 23) as i32 - 126 - less - i32::from(small)) as f32;
+    let m = if small { half_to_one + half_to_one - 1.0 } else { half_to_one - 1.0 };
+    let square = m * m;
+    // Cephes logf.
+    let mut p = 7.037_683_6e-2;
+    p = p * m - 1.151_461e-1;
+    p = p * m + 1.167_699_9e-1;
+    p = p * m - 1.242_014_1e-1;
+    p = p * m + 1.424_932_3e-1;
+    p = p * m - 1.666_805_8e-1;
+    p = p * m + 2.000_071_5e-1;
+    p = p * m - 2.499_999_4e-1;
+    p = p * m + 3.333_333e-1;
+    let rest = p * m * square + power * LN2_LOW - 0.5 * square;
+    m + rest + power * LN2_HIGH
+}
+
 /// Error function, to 2·10⁻⁷ (Abramowitz and Stegun 7.1.26).
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
@@ -150,6 +186,12 @@ mod tests {
             let want = 1.0 / (1.0 + (-f64::from(x)).exp());
             assert!((f64::from(sigmoid(x)) - want).abs() <= 2e-7, "sigmoid({x})");
         }
+        for x in grid(-30.0, 30.0).map(|x| x.exp2()).chain([f32::MIN_POSITIVE / 64.0, f32::MAX]) {
+            let want = f64::from(x).ln();
+            assert!((f64::from(ln(x)) - want).abs() <= 2e-7 + want.abs() * 2e-7, "ln({x}) = {}", ln(x));
+        }
+        assert_eq!((ln(0.0), ln(1.0), ln(f32::INFINITY)), (f32::NEG_INFINITY, 0.0, f32::INFINITY));
+        assert!(ln(-1.0).is_nan() && ln(f32::NAN).is_nan());
         // erf at a few places, from tables.
         for (x, want) in [
             (0.0, 0.0),

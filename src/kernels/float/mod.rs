@@ -8,6 +8,6 @@ pub mod math;
 pub mod picture;
 
 pub use layers::{
-    Attention, RowLevels, attention, attention_scratch, gelu, layer_norm, levels, linear, product,
-    quantize_rows, softmax,
+    Attention, RowLevels, attention, attention_scratch, gelu, gelu_tanh, layer_norm, levels, linear, product,
+    quantize_rows, softmax, swish,
 };

@@ -141,10 +141,15 @@ impl Graph {
         for node in &proto.node {
             let node = read_node(node)?;
             if node.op == "Constant" {
-                let Some(Attribute::Tensor(value)) = node.attributes.get("value") else {
-                    return Err(node.refuse("only tensors are read as constants"));
+                let given = ["value", "value_int", "value_ints", "value_float"];
+                let value = match given.iter().find_map(|name| node.attributes.get(*name)) {
+                    Some(Attribute::Tensor(value)) => value.clone(),
+                    Some(Attribute::Int(v)) => Constant { dims: vec![], data: Data::I64(vec![*v]) },
+                    Some(Attribute::Ints(v)) => Constant { dims: vec![v.len()], data: Data::I64(v.clone()) },
+                    Some(Attribute::Float(v)) => Constant { dims: vec![], data: Data::F32(vec![*v]) },
+                    _ => return Err(node.refuse("only tensors and numbers are read as constants")),
                 };
-                graph.constants.insert(node.outputs[0].clone(), value.clone());
+                graph.constants.insert(node.outputs[0].clone(), value);
             } else if node.op == "Identity" && graph.constants.contains_key(&node.inputs[0]) {
                 let value = graph.constants[&node.inputs[0]].clone();
                 graph.constants.insert(node.outputs[0].clone(), value);
@@ -157,6 +162,11 @@ impl Graph {
             graph.makers.extend(node.outputs.iter().map(|o| (o.clone(), at)));
             for input in node.inputs.iter().filter(|i| !i.is_empty()) {
                 graph.readers.entry(input.clone()).or_default().push(at);
+            }
+            for inner in node.proto.attribute.iter().filter_map(|a| a.g.as_ref()).flat_map(|g| &g.node) {
+                for input in &inner.input {
+                    graph.readers.entry(input.clone()).or_default().push(at);
+                }
             }
         }
         Ok(graph)

@@ -108,6 +108,13 @@ pub(super) fn slots_of(step: &mut Step, mut f: impl FnMut(&mut u32)) {
             each!(s: q, k, v, y);
             s.mask.iter_mut().for_each(f);
         }
+        Step::AttentionCausal(s) => {
+            each!(s: q, k, v, y);
+            s.mask.iter_mut().for_each(f);
+        }
+        Step::ArgMax(s) => each!(s: x, y),
+        Step::Take(s) => each!(s: x, ids, y),
+        Step::Select(s) => each!(s: when, a, b, y),
         Step::Embed(s) => each!(s: ids, y),
         Step::ToFloat(s) => each!(s: x, y),
         Step::ConvF32(s) => each!(s: x, y),

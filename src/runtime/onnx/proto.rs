@@ -136,6 +136,11 @@ fn check_tensor(t: &TensorProto, name: &str) -> Result<(), LoadModelError> {
     let bad = || LoadModelError::BadTensor { tensor: one_line(name) };
     let count = t.dims.iter().try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
     let count = count.ok_or_else(bad)?;
+    let words = t.raw_data.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word));
+    let float = DataType::try_from(t.data_type) == Ok(DataType::Float);
+    if float && words.chain(t.float_data.iter().copied()).any(f32::is_nan) {
+        return Err(LoadModelError::NotANumber { tensor: one_line(name) });
+    }
     if t.raw_data.is_empty() {
         return Ok(()); // Typed fields are counted by tract itself.
     }

@@ -226,12 +226,7 @@ impl Touch<'_> {
             Step::Binary(s) => {
                 let (outer, inner) = (self.at(s.outer), self.at(s.inner));
                 let len = outer.checked_mul(inner).ok_or("it is too large")?;
-                let b = match s.spread {
-                    Spread::Same => len,
-                    Spread::Row => inner,
-                    Spread::Column => outer,
-                    Spread::Single => 1,
-                };
+                let b = spread_len(s.spread, outer, inner, len);
                 self.io(&[(s.a, F32, len), (s.b, F32, b)], (s.y, F32, len))
             }
             Step::Reduce(s) => {
@@ -319,6 +314,41 @@ impl Touch<'_> {
                 let mut reads = vec![(s.q, F32, rows * row), (s.k, F32, keys * row), (s.v, F32, keys * row)];
                 reads.extend(s.mask.map(|mask| (mask, F32, keys)));
                 self.io(&reads, (s.y, F32, rows * row))
+            }
+            Step::AttentionCausal(s) => {
+                let rows = self.at(s.rows);
+                shape(u64::from(s.heads), u64::from(s.width), rows)?;
+                let row = u64::from(s.heads) * u64::from(s.width);
+                finite(s.scale)?;
+                self.work = self.work.saturating_add(rows.saturating_mul(rows).saturating_mul(2 * row));
+                let mut reads = [s.q, s.k, s.v].map(|slot| (slot, F32, rows * row)).to_vec();
+                reads.extend(s.mask.map(|mask| (mask, F32, rows)));
+                self.io(&reads, (s.y, F32, rows * row))
+            }
+            Step::ArgMax(s) => {
+                let (rows, width) = (self.at(s.rows), self.at(s.width));
+                shape(width, 1, rows)?;
+                self.work = self.work.saturating_add(rows * width);
+                self.io(&[(s.x, F32, rows * width)], (s.y, I32, rows))
+            }
+            Step::Take(s) => {
+                let (count, rows, width) = (self.at(s.count), self.at(s.rows), self.at(s.width));
+                shape(width, 1, count.max(rows))?;
+                if rows == 0 {
+                    return Err("a table without rows".into());
+                }
+                self.io(&[(s.ids, I32, count), (s.x, F32, rows * width)], (s.y, F32, count * width))
+            }
+            Step::Select(s) => {
+                let (outer, inner) = (self.at(s.outer), self.at(s.inner));
+                let len = outer.checked_mul(inner).ok_or("it is too large")?;
+                let of = |spread| spread_len(spread, outer, inner, len);
+                let reads = [
+                    (s.when, F32, of(s.when_spread)),
+                    (s.a, F32, of(s.a_spread)),
+                    (s.b, F32, of(s.b_spread)),
+                ];
+                self.io(&reads, (s.y, F32, len))
             }
             Step::Embed(s) => {
                 let (count, words, width) = (self.at(s.count), u64::from(s.words), u64::from(s.width));
@@ -427,6 +457,16 @@ impl Touch<'_> {
         }
         let n = n as usize;
         self.packed(packed, packed_matrix_len(k as usize, n), n.next_multiple_of(COLUMNS) as u64)
+    }
+}
+
+/// Values of an operand laid over `[outer, inner]`, `len` in all.
+fn spread_len(spread: Spread, outer: u64, inner: u64, len: u64) -> u64 {
+    match spread {
+        Spread::Same => len,
+        Spread::Row => inner,
+        Spread::Column => outer,
+        Spread::Single => 1,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::OpenPlanError;
 use super::program::{
-    AddU8, Attention, Binary, BinaryOp, ChannelNorm, Conv, ConvF32, ConvTranspose, Copy, Depthwise,
-    DepthwiseF32, Dequantize, Element, Embed, Fill, LayerNorm, Linear, LinearF32, LinearRows, Lookup, MeanU8,
-    Permute, Place, Pool, PoolOp, Port, Product, Program, Quantize, QuantizeInput, QuantizeRows, Range,
-    Reduce, ReduceOp, Repeat, ResizeLinear, Size, Slot, Softmax, Spread, Step, ToFloat, Unary, UnaryOp,
+    AddU8, ArgMax, Attention, AttentionCausal, Binary, BinaryOp, ChannelNorm, Conv, ConvF32, ConvTranspose,
+    Copy, Depthwise, DepthwiseF32, Dequantize, Element, Embed, Fill, LayerNorm, Linear, LinearF32,
+    LinearRows, Lookup, MeanU8, Permute, Place, Pool, PoolOp, Port, Product, Program, Quantize,
+    QuantizeInput, QuantizeRows, Range, Reduce, ReduceOp, Repeat, ResizeLinear, Select, Size, Slot, Softmax,
+    Spread, Step, Take, ToFloat, Unary, UnaryOp,
 };
 
 /// A struct whose fields are written and read in their order.
@@ -242,6 +243,10 @@ steps! {
     ResizeLinear = 29,
     ChannelNorm = 30,
     Fill = 31,
+    AttentionCausal = 32,
+    ArgMax = 33,
+    Take = 34,
+    Select = 35,
 }
 
 impl Word for Program {

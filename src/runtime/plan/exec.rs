@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use super::StepTime;
 use super::check::MAX_AXES;
-use super::ops::{binary, quantize, quantize_input, reduce, repeat, resize_linear, unary};
+use super::ops::{arg_max, binary, quantize, quantize_input, reduce, repeat, resize_linear, select, unary};
 use super::program::{
-    Conv, ConvF32, ConvTranspose, Depthwise, Element, Packed, Permute, Pool, PoolOp, Program, Range8, Size,
-    Step, Window,
+    Attention, AttentionCausal, Conv, ConvF32, ConvTranspose, Depthwise, Element, Packed, Permute, Pool,
+    PoolOp, Program, Range8, Size, Step, Window,
 };
 use super::state::{Numbers, State, parts, slice, words};
 use super::window::{gather, inputs, panel, panel_f32, plain, products, windows};
@@ -219,27 +219,36 @@ impl Run<'_> {
                     float::layer_norm(x, &numbers.first, &numbers.second, s.epsilon, y);
                 });
             }
-            (Step::Attention(s), _) => {
-                let (heads, width) = (s.heads as usize, s.width as usize);
-                let (rows, keys) = (self.at(s.rows) * heads * width, self.at(s.keys) * heads * width);
-                let mut floats = std::mem::take(&mut state.floats);
-                state.with_f32(s.y, |state, y| {
-                    let (row, each) = (heads * width, floats.len() / parts(self.pool));
-                    let places = places(&mut floats, each);
-                    self.rows(&mut y[..rows], row, 2 * keys * FLOAT, |part, first, y| {
-                        let layer = float::Attention {
-                            q: &state.f32(s.q)[first * row..][..y.len()],
-                            k: &state.f32(s.k)[..keys],
-                            v: &state.f32(s.v)[..keys],
-                            mask: s.mask.map_or(&[], |mask| state.f32(mask)),
-                            heads,
-                            width,
-                            scale: s.scale,
-                        };
-                        float::attention(&layer, &mut lock(&places[part]), y);
-                    });
+            (Step::Attention(s), _) => self.attention(s, false, state),
+            (Step::AttentionCausal(s), _) => {
+                let AttentionCausal { q, k, v, mask, y, rows, heads, width, scale } = *s;
+                let all = Attention { q, k, v, mask, y, rows, keys: rows, heads, width, scale };
+                self.attention(&all, true, state);
+            }
+            (Step::ArgMax(s), _) => {
+                let (rows, width) = (self.at(s.rows), self.at(s.width));
+                state.with_i32(s.y, |state, y| {
+                    for (y, x) in y[..rows].iter_mut().zip(state.f32(s.x).chunks_exact(width)) {
+                        *y = arg_max(x, s.last) as i32;
+                    }
                 });
-                state.floats = floats;
+            }
+            (Step::Take(s), _) => {
+                let (count, rows, width) = (self.at(s.count), self.at(s.rows), self.at(s.width));
+                state.with_f32(s.y, |state, y| {
+                    let (x, ids) = (state.f32(s.x), &state.i32(s.ids)[..count]);
+                    for (y, &id) in y.chunks_exact_mut(width).zip(ids) {
+                        let from_start = if id < 0 { i64::from(id) + rows as i64 } else { id.into() };
+                        let row = from_start.clamp(0, rows as i64 - 1) as usize;
+                        y.copy_from_slice(&x[row * width..][..width]);
+                    }
+                });
+            }
+            (Step::Select(s), _) => {
+                let (outer, inner) = (self.at(s.outer), self.at(s.inner));
+                state.with_f32(s.y, |state, y| {
+                    select(s, [s.when, s.a, s.b].map(|slot| state.f32(slot)), &mut y[..outer * inner], inner);
+                });
             }
             (Step::Embed(s), _) => {
                 let (count, width) = (self.at(s.count), s.width as usize);
@@ -346,6 +355,30 @@ impl Run<'_> {
         } else {
             state.with_f32(y, |state, y| floats(state.f32(x), y));
         }
+    }
+
+    fn attention(&self, s: &Attention, causal: bool, state: &mut State) {
+        let (heads, width) = (s.heads as usize, s.width as usize);
+        let (rows, keys) = (self.at(s.rows) * heads * width, self.at(s.keys) * heads * width);
+        let mut floats = std::mem::take(&mut state.floats);
+        state.with_f32(s.y, |state, y| {
+            let (row, each) = (heads * width, floats.len() / parts(self.pool));
+            let places = places(&mut floats, each);
+            self.rows(&mut y[..rows], row, 2 * keys * FLOAT, |part, first, y| {
+                let layer = float::Attention {
+                    q: &state.f32(s.q)[first * row..][..y.len()],
+                    k: &state.f32(s.k)[..keys],
+                    v: &state.f32(s.v)[..keys],
+                    mask: s.mask.map_or(&[], |mask| state.f32(mask)),
+                    heads,
+                    width,
+                    scale: s.scale,
+                    causal: causal.then_some(first),
+                };
+                float::attention(&layer, &mut lock(&places[part]), y);
+            });
+        });
+        state.floats = floats;
     }
 
     fn matrix<'a>(&'a self, packed: &Packed, numbers: &'a Numbers, k: usize, n: usize) -> Matrix<'a> {

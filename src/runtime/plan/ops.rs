@@ -1,7 +1,7 @@
 //! Steps over plain values: level by level, value by value.
 
 use super::program::{
-    BinaryOp, Place, Quantize, QuantizeInput, ReduceOp, Repeat, ResizeLinear, Spread, UnaryOp,
+    BinaryOp, Place, Quantize, QuantizeInput, ReduceOp, Repeat, ResizeLinear, Select, Spread, UnaryOp,
 };
 use crate::kernels::float::picture::between;
 use crate::kernels::float::{self, math};
@@ -43,11 +43,14 @@ pub(super) fn unary(op: UnaryOp, a: f32, b: f32, x: &[f32], y: &mut [f32]) {
         UnaryOp::Neg => each(x, y, |v| -v),
         UnaryOp::Clip => each(x, y, |v| v.max(a).min(b)),
         UnaryOp::Gelu => float::gelu(x, y),
-        UnaryOp::Swish => each(x, y, |v| v * math::sigmoid(a * v)),
+        UnaryOp::Swish => float::swish(x, a, y),
         UnaryOp::HardSigmoid => each(x, y, |v| (a * v + b).clamp(0.0, 1.0)),
         UnaryOp::HardSwish => each(x, y, |v| v * (v * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0)),
         UnaryOp::Abs => each(x, y, f32::abs),
         UnaryOp::LeakyRelu => each(x, y, |v| if v < 0.0 { a * v } else { v }),
+        UnaryOp::GeluTanh => float::gelu_tanh(x, y),
+        UnaryOp::Elu => each(x, y, |v| if v < 0.0 { a * (math::exp(v) - 1.0) } else { v }),
+        UnaryOp::Log => each(x, y, math::ln),
     }
 }
 
@@ -91,16 +94,52 @@ pub(super) fn binary(op: BinaryOp, spread: Spread, a: &[f32], b: &[f32], y: &mut
         BinaryOp::DivInto => lay(spread, a, b, y, inner, |a, b| b / a),
         BinaryOp::Min => lay(spread, a, b, y, inner, f32::min),
         BinaryOp::Max => lay(spread, a, b, y, inner, f32::max),
-        BinaryOp::Pow => lay(spread, a, b, y, inner, |a, b| {
-            if b == 2.0 {
-                a * a
-            } else if b == 0.5 {
-                a.sqrt()
-            } else {
-                a
-            }
+        BinaryOp::Pow => lay(spread, a, b, y, inner, |a, b| match b {
+            3.0 => a * a * a,
+            2.0 => a * a,
+            0.5 => a.sqrt(),
+            -0.5 => 1.0 / a.sqrt(),
+            -1.0 => 1.0 / a,
+            _ => a,
         }),
+        BinaryOp::Equal => lay(spread, a, b, y, inner, |a, b| truth(a == b)),
+        BinaryOp::Less => lay(spread, a, b, y, inner, |a, b| truth(a < b)),
+        BinaryOp::AtMost => lay(spread, a, b, y, inner, |a, b| truth(a <= b)),
+        BinaryOp::Greater => lay(spread, a, b, y, inner, |a, b| truth(a > b)),
+        BinaryOp::AtLeast => lay(spread, a, b, y, inner, |a, b| truth(a >= b)),
+        BinaryOp::Differs => lay(spread, a, b, y, inner, |a, b| truth(a != b)),
     }
+}
+
+fn truth(holds: bool) -> f32 {
+    if holds { 1.0 } else { 0.0 }
+}
+
+/// `when`, `a` and `b` of a [`Select`] over rows of `inner` values.
+pub(super) fn select(s: &Select, [when, a, b]: [&[f32]; 3], y: &mut [f32], inner: usize) {
+    let row = |x: &[f32], spread: Spread, o: usize, i: usize| match spread {
+        Spread::Same => x[o * inner + i],
+        Spread::Row => x[i],
+        Spread::Column => x[o],
+        Spread::Single => x[0],
+    };
+    for (o, y) in y.chunks_exact_mut(inner).enumerate() {
+        for (i, y) in y.iter_mut().enumerate() {
+            let holds = row(when, s.when_spread, o, i) != 0.0;
+            *y = if holds { row(a, s.a_spread, o, i) } else { row(b, s.b_spread, o, i) };
+        }
+    }
+}
+
+/// Place of the greatest value, the first or the last of equals; NaN never wins.
+pub(super) fn arg_max(x: &[f32], last: bool) -> usize {
+    let (mut best, mut place) = (f32::NEG_INFINITY, 0);
+    for (i, &v) in x.iter().enumerate() {
+        if v > best || last && v == best {
+            (best, place) = (v, i);
+        }
+    }
+    place
 }
 
 pub(super) fn reduce(op: ReduceOp, [outer, middle, inner]: [usize; 3], x: &[f32], y: &mut [f32]) {

@@ -371,6 +371,22 @@ record! {
 }
 
 record! {
+    /// As [`Attention`] of rows to one another, where each sees itself and those before it.
+    pub struct AttentionCausal {
+        q: u32,
+        k: u32,
+        v: u32,
+        /// Added to the scores of every query: `[rows]`.
+        mask: Option<u32>,
+        y: u32,
+        rows: Size,
+        heads: u32,
+        width: u32,
+        scale: f32,
+    }
+}
+
+record! {
     /// Rows of a table of `words` rows, by number: s8 with a scale a row, or f32 without.
     pub struct Embed {
         ids: u32,
@@ -494,6 +510,45 @@ record! {
 }
 
 record! {
+    /// Where each row of floats has its greatest value: the first place of equals, or with `last` the last.
+    pub struct ArgMax {
+        x: u32,
+        y: u32,
+        rows: Size,
+        width: Size,
+        last: bool,
+    }
+}
+
+record! {
+    /// Rows of a computed table by computed numbers, `y[i] = x[ids[i]]`. Numbers below 0 count from the end; what is
+    /// still outside reads the nearest end.
+    pub struct Take {
+        x: u32,
+        ids: u32,
+        y: u32,
+        count: Size,
+        rows: Size,
+        width: Size,
+    }
+}
+
+record! {
+    /// `a` where `when` is not 0, else `b`, over `[outer, inner]`; each of the three is laid over it in its own way.
+    pub struct Select {
+        when: u32,
+        when_spread: Spread,
+        a: u32,
+        a_spread: Spread,
+        b: u32,
+        b_spread: Spread,
+        y: u32,
+        outer: Size,
+        inner: Size,
+    }
+}
+
+record! {
     /// Whole numbers as floats.
     pub struct ToFloat {
         x: u32,
@@ -546,6 +601,12 @@ words! {
         Abs = 11,
         /// `x < 0 ? a · x : x`
         LeakyRelu = 12,
+        /// `x · (1 + tanh(√(2/π) · (x + 0.044715 · x³))) / 2`
+        GeluTanh = 13,
+        /// `x < 0 ? a · (e^x − 1) : x`
+        Elu = 14,
+        /// `ln x`
+        Log = 15,
     }
 }
 
@@ -568,8 +629,20 @@ words! {
         Min = 6,
         /// Greater.
         Max = 7,
-        /// `a^b`, where b is 2, 0.5 or 1 everywhere.
+        /// `a^b`, where b is 3, 2, 1, 0.5, −0.5 or −1 everywhere.
         Pow = 8,
+        /// 1 where `a = b`, else 0, as are the others.
+        Equal = 9,
+        /// `a < b`
+        Less = 10,
+        /// `a ≤ b`
+        AtMost = 11,
+        /// `a > b`
+        Greater = 12,
+        /// `a ≥ b`
+        AtLeast = 13,
+        /// `a ≠ b`
+        Differs = 14,
     }
 }
 
@@ -690,6 +763,14 @@ pub enum Step {
     ChannelNorm(ChannelNorm),
     /// See the record.
     Fill(Fill),
+    /// See the record.
+    AttentionCausal(AttentionCausal),
+    /// See the record.
+    ArgMax(ArgMax),
+    /// See the record.
+    Take(Take),
+    /// See the record.
+    Select(Select),
 }
 
 /// A whole network.

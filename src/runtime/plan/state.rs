@@ -131,6 +131,10 @@ impl State {
                 let keys = s.keys.at(program.max_length.max(1)) as usize;
                 Some(attention_scratch(keys, s.width as usize))
             }
+            Step::AttentionCausal(s) => {
+                let keys = s.rows.at(program.max_length.max(1)) as usize;
+                Some(attention_scratch(keys, s.width as usize))
+            }
             Step::ConvF32(s) if !plain(&s.window) => Some(panel_f32(inputs(&s.window)) * inputs(&s.window)),
             Step::ConvTranspose(s) => {
                 let columns = products(s);
@@ -207,6 +211,14 @@ impl State {
     pub fn with_u8(&mut self, slot: u32, f: impl FnOnce(&Self, &mut [u8])) {
         let mut taken = std::mem::replace(&mut self.slots[slot as usize], Values::U8(Vec::new()));
         if let Values::U8(values) = &mut taken {
+            f(self, values);
+        }
+        self.slots[slot as usize] = taken;
+    }
+
+    pub fn with_i32(&mut self, slot: u32, f: impl FnOnce(&Self, &mut [i32])) {
+        let mut taken = std::mem::replace(&mut self.slots[slot as usize], Values::I32(Vec::new()));
+        if let Values::I32(values) = &mut taken {
             f(self, values);
         }
         self.slots[slot as usize] = taken;

@@ -2,7 +2,7 @@
 
 use super::attention::Heads;
 use super::shapes::Number;
-use super::{Lowering, Value, axis_of, product};
+use super::{Lowering, Value, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::Node;
 use crate::runtime::plan::program::{Copy, Dequantize, Element, Permute, Repeat, Size, Step};
@@ -27,6 +27,11 @@ impl Lowering<'_> {
         out
     }
 
+    /// The value where values are moved: whole numbers as floats, since no step moves those.
+    pub(super) fn movable(&mut self, value: Value) -> Value {
+        if self.buffers[value.buffer as usize].element == Element::I32 { self.floats(&value) } else { value }
+    }
+
     /// Lays a picture out as ONNX has it.
     pub(super) fn plain(&mut self, value: &mut Value) {
         if value.picture {
@@ -36,8 +41,9 @@ impl Lowering<'_> {
 
     /// Lays `[channels, height, width]` out as a picture.
     pub(super) fn picture(&mut self, node: &Node, value: &mut Value) -> Result<(), CompileError> {
-        if value.dims.len() != 3 {
-            return Err(node.refuse(format!("it takes a picture, not {} axes", value.dims.len() + 1)));
+        if value.dims.len() != 3 || value.bare {
+            let axes = value.dims.len() + usize::from(!value.bare);
+            return Err(node.refuse(format!("it takes a picture, not {axes} axes")));
         }
         if !value.picture {
             self.relay(value, [1, 2, 0], true);
@@ -66,20 +72,29 @@ impl Lowering<'_> {
     fn as_heads(&mut self, node: &Node) -> Result<bool, CompileError> {
         let mut value = self.seen(node, 0)?;
         let Some(perm) = node.ints("perm") else { return Ok(false) };
-        let heads = match (value.heads, perm) {
-            (None, [0, 2, 1, 3]) => Some(Heads::Rows),
-            (None, [0, 2, 3, 1]) => Some(Heads::Columns),
-            (Some(Heads::Rows), [0, 2, 1, 3]) => None,
-            (Some(Heads::Rows), [0, 1, 3, 2]) => Some(Heads::Columns),
+        let axes: Option<Vec<usize>> = match (value.bare, perm) {
+            (false, [0, rest @ ..]) => rest.iter().map(|&axis| value.axis(axis)).collect(),
+            (true, all) => all.iter().map(|&axis| value.axis(axis)).collect(),
+            _ => None,
+        };
+        let heads = match (value.heads, axes.as_deref()) {
+            (None, Some([1, 0, 2])) => Some(Heads::Rows),
+            (None, Some([1, 2, 0])) => Some(Heads::Columns),
+            (Some(Heads::Rows), Some([1, 0, 2])) => None,
+            (Some(Heads::Rows), Some([0, 2, 1])) => Some(Heads::Columns),
             _ => return Ok(false),
         };
         let float = self.buffers[value.buffer as usize].element == Element::F32;
-        if value.dims.len() != 3 || value.picture || !float {
+        let (3, Some(axes), false, None) = (value.dims.len(), axes, value.picture, &value.wide) else {
+            return Ok(false);
+        };
+        if !float {
             return Ok(false);
         }
-        value.dims = perm[1..].iter().map(|&axis| value.dims[axis as usize - 1]).collect();
+        value.dims = axes.iter().map(|&axis| value.dims[axis]).collect();
         value.heads = heads;
-        self.set(node, value);
+        // Kept as it is: a batch axis of 1 would be another axis of the heads.
+        self.values.insert(node.outputs[0].clone(), value);
         Ok(true)
     }
 
@@ -98,35 +113,42 @@ impl Lowering<'_> {
     }
 
     pub(super) fn same(&mut self, node: &Node) -> Result<(), CompileError> {
-        let value = self.value(node, 0)?;
+        let value = self.seen(node, 0)?;
         self.set(node, value);
         Ok(())
     }
 
     pub(super) fn reshape(&mut self, node: &Node) -> Result<(), CompileError> {
         let mut value = self.value(node, 0)?;
+        let mut full = value.dims.clone();
+        if !value.bare {
+            full.insert(0, Size::of(1));
+        }
+        let refuse = |why: &str| node.refuse(why.to_owned());
         let dims = match node.op.as_str() {
             "Flatten" => {
-                if node.int("axis", 1) != 1 {
-                    return Err(node.refuse("only axis 1 is flattened"));
-                }
-                vec![product(&value.dims).unwrap_or_default()]
+                let (axis, rank) = (node.int("axis", 1), full.len() as i64);
+                let at = usize::try_from(if axis < 0 { axis + rank } else { axis }).unwrap_or(usize::MAX);
+                let (front, back) =
+                    full.split_at_checked(at).ok_or_else(|| refuse("its axis is not there"))?;
+                let side = |dims| product(dims).ok_or_else(|| refuse("its shape is too large"));
+                vec![side(front)?, side(back)?]
             }
             "Reshape" => {
                 let wanted = self.numbers(node, 1);
-                let wanted = wanted.ok_or_else(|| node.refuse("its shape is computed while running"))?;
-                reshaped(node, &value, &wanted)?
+                let wanted = wanted.ok_or_else(|| refuse("its shape is computed while running"))?;
+                reshaped(node, &full, &wanted)?
             }
             op => {
                 let axes = match self.constant(node, 1).and_then(|c| c.wholes()) {
                     Some(axes) => axes,
                     None => node.ints("axes").map(<[i64]>::to_vec).unwrap_or_default(),
                 };
-                squeezed(node, &value, &axes, op == "Squeeze")?
+                squeezed(node, &full, &axes, op == "Squeeze")?
             }
         };
         self.plain(&mut value);
-        value.dims = dims;
+        (value.dims, value.bare) = (dims, true);
         self.set(node, value);
         Ok(())
     }
@@ -136,36 +158,53 @@ impl Lowering<'_> {
             return Ok(());
         }
         let mut value = self.value(node, 0)?;
-        self.plain(&mut value);
-        let rank = value.dims.len();
+        let rank = value.dims.len() + usize::from(!value.bare);
         let perm: Vec<i64> = match node.ints("perm") {
             Some(perm) => perm.to_vec(),
-            None => (0..=rank as i64).rev().collect(),
+            None => (0..rank as i64).rev().collect(),
         };
-        let axes: Option<Vec<u32>> =
-            perm.iter().filter(|&&a| a != 0).map(|&a| Some(axis_of(a, rank)? as u32)).collect();
-        let axes = axes.filter(|a| perm.len() == rank + 1 && a.len() == rank);
-        let axes = axes.ok_or_else(|| node.refuse("its axes are no permutation"))?;
-        let mut dims: Vec<Size> = axes.iter().map(|&a| value.dims[a as usize]).collect();
-        if perm[0] != 0 {
-            let mut out = self.fresh(dims.clone(), false, value.levels)?;
-            let step = Permute { x: value.buffer, y: out.buffer, dims: value.dims, perm: axes };
-            self.step(Step::Permute(step));
-            let at = perm.iter().position(|&a| a == 0).unwrap_or(0);
-            dims.insert(at, Size::of(1));
-            out.dims = dims;
-            self.moved.insert(node.outputs[0].clone(), out);
+        let mut sorted = perm.clone();
+        sorted.sort_unstable();
+        if !sorted.into_iter().eq(0..rank as i64) {
+            return Err(node.refuse("its axes are no permutation"));
+        }
+        if self.relabel(node, &mut value, &perm) {
             return Ok(());
         }
-        let out = self.fresh(dims, false, value.levels)?;
-        let step = Permute { x: value.buffer, y: out.buffer, dims: value.dims, perm: axes };
-        self.step(Step::Permute(step));
-        self.set(node, out);
+        self.plain(&mut value);
+        // In memory without the batch axis, wherever it goes.
+        let axes: Vec<u32> = perm.iter().filter_map(|&a| value.axis(a)).map(|a| a as u32).collect();
+        let mut dims: Vec<Size> = axes.iter().map(|&a| value.dims[a as usize]).collect();
+        let mut y = value.buffer;
+        if !axes.is_sorted() {
+            value = self.movable(value);
+            y = self.fresh(dims.clone(), false, value.levels)?.buffer;
+            self.step(Step::Permute(Permute { x: value.buffer, y, dims: value.dims.clone(), perm: axes }));
+        }
+        if !value.bare {
+            let at = perm.iter().position(|&a| a == 0).unwrap_or(0);
+            dims.insert(at, Size::of(1));
+        }
+        (value.buffer, value.dims, value.bare) = (y, dims, true);
+        self.set(node, value);
         Ok(())
+    }
+
+    /// A picture seen with its channels last, or the reverse: nothing moves.
+    fn relabel(&mut self, node: &Node, value: &mut Value, perm: &[i64]) -> bool {
+        let [a, b, c] = value.dims[..] else { return false };
+        match (value.bare, value.picture, perm) {
+            (false, true, [0, 2, 3, 1]) => (value.dims, value.picture) = (vec![b, c, a], false),
+            (false, false, [0, 3, 1, 2]) => (value.dims, value.picture) = (vec![c, a, b], true),
+            _ => return false,
+        }
+        self.set(node, value.clone());
+        true
     }
 
     pub(super) fn slice(&mut self, node: &Node) -> Result<(), CompileError> {
         let value = self.value(node, 0)?;
+        let value = self.movable(value);
         let list = |input: usize| self.constant(node, input).and_then(|c| c.wholes());
         let (Some(starts), Some(ends)) = (list(1), list(2)) else {
             return Err(node.refuse("its bounds are computed while running"));
@@ -175,11 +214,17 @@ impl Lowering<'_> {
         let ([start], [end], [axis], [1]) = (&starts[..], &ends[..], &axes[..], &steps[..]) else {
             return Err(node.refuse("only one axis is cut at a time, by steps of 1"));
         };
-        let rank = value.dims.len();
-        let axis = axis_of(*axis, rank).ok_or_else(|| node.refuse("it cuts the batch axis"))?;
+        let axis = value.axis(*axis).ok_or_else(|| node.refuse("it cuts the batch axis"))?;
         let side = value.dims[axis];
         if side.per != 0 {
-            return Err(node.refuse("it cuts a free length"));
+            // The beginning is there at every length.
+            let least = side.at(1) as i64;
+            if !(0 <= *start && start < end && *end <= least) {
+                return Err(node.refuse("it cuts a free length elsewhere than at its beginning"));
+            }
+            let out = self.part(node, &value, axis, *start as u32, (end - start) as u32)?;
+            self.set(node, out);
+            return Ok(());
         }
         let bound =
             |v: i64| (if v < 0 { v + i64::from(side.fixed) } else { v }).clamp(0, side.fixed.into()) as u32;
@@ -205,7 +250,7 @@ impl Lowering<'_> {
         }
         let mut dims = parts[0].dims.clone();
         dims[axis] = side;
-        let out = self.fresh(dims, parts[0].picture, parts[0].levels)?;
+        let out = Value { bare: parts[0].bare, ..self.fresh(dims, parts[0].picture, parts[0].levels)? };
         let (outer, _, inner) = out.around(axis).ok_or_else(refuse)?;
         let y_step = product(&[side, inner]).ok_or_else(refuse)?;
         let mut at = Size::of(0);
@@ -269,30 +314,23 @@ impl Lowering<'_> {
     }
 }
 
-fn reshaped(node: &Node, value: &Value, wanted: &[Number]) -> Result<Vec<Size>, CompileError> {
-    let refuse = || node.refuse("its shape does not keep the batch axis or the free length");
-    let (batch, rest) = wanted.split_first().ok_or_else(refuse)?;
-    let inferred = rest.contains(&Number::Whole(-1));
-    match batch {
-        Number::Batch | Number::Whole(0 | 1) => {}
-        Number::Whole(-1) if !inferred => {}
-        _ => return Err(refuse()),
-    }
+fn reshaped(node: &Node, full: &[Size], wanted: &[Number]) -> Result<Vec<Size>, CompileError> {
+    let refuse = || node.refuse("its shape does not hold as many values, or not the free length");
+    let keeps_zero = node.int("allowzero", 0) == 0;
     let mut dims = Vec::new();
     let mut open = None;
-    for (at, side) in rest.iter().enumerate() {
+    for (at, side) in wanted.iter().enumerate() {
         dims.push(match side {
-            Number::Whole(0) => *value.dims.get(at).ok_or_else(refuse)?,
-            Number::Whole(-1) => {
+            Number::Whole(0) if keeps_zero => *full.get(at).ok_or_else(refuse)?,
+            Number::Whole(-1) if open.is_none() => {
                 open = Some(at);
                 Size::of(1)
             }
             Number::Whole(side) => Size::of(u32::try_from(*side).map_err(|_| refuse())?),
             Number::Side(side) => *side,
-            Number::Batch => return Err(refuse()),
         });
     }
-    let all = value.len();
+    let all = product(full).ok_or_else(refuse)?;
     if let Some(at) = open {
         let known = product(&dims).filter(|k| k.per != 0 || k.fixed > 0).ok_or_else(refuse)?;
         dims[at] = match all.per.checked_div(known.per) {
@@ -304,26 +342,29 @@ fn reshaped(node: &Node, value: &Value, wanted: &[Number]) -> Result<Vec<Size>, 
     if product(&dims) == Some(all) { Ok(dims) } else { Err(refuse()) }
 }
 
-fn squeezed(node: &Node, value: &Value, axes: &[i64], drop: bool) -> Result<Vec<Size>, CompileError> {
-    let rank = value.dims.len();
-    let refuse = || node.refuse(format!("the axes {axes:?} are the batch axis or not there"));
-    let mut dims = value.dims.clone();
+fn squeezed(node: &Node, full: &[Size], axes: &[i64], drop: bool) -> Result<Vec<Size>, CompileError> {
+    let refuse = || node.refuse(format!("the axes {axes:?} are not there, or not of 1"));
+    let rank = full.len() + if drop { 0 } else { axes.len() };
+    let place = |&axis: &i64| {
+        let axis = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(axis).ok().filter(|axis| *axis < rank).ok_or_else(refuse)
+    };
+    let mut places = axes.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    places.sort_unstable();
+    let mut dims = full.to_vec();
     if drop {
-        let mut gone: Vec<usize> =
-            axes.iter().map(|&a| axis_of(a, rank)).collect::<Option<_>>().ok_or_else(refuse)?;
-        gone.sort_unstable();
-        if gone.is_empty() || gone.iter().any(|&a| dims[a] != Size::of(1)) {
-            return Err(refuse());
+        if places.is_empty() {
+            // All of 1, but a batch axis in front stays.
+            places = (1..rank).filter(|&axis| full[axis] == Size::of(1)).collect();
         }
-        for axis in gone.into_iter().rev() {
+        for &axis in places.iter().rev() {
+            if dims[axis] != Size::of(1) {
+                return Err(refuse());
+            }
             dims.remove(axis);
         }
     } else {
-        let all = rank + axes.len();
-        let mut new: Vec<usize> =
-            axes.iter().map(|&a| axis_of(a, all)).collect::<Option<_>>().ok_or_else(refuse)?;
-        new.sort_unstable();
-        for axis in new {
+        for axis in places {
             if axis > dims.len() {
                 return Err(refuse());
             }

@@ -1,17 +1,21 @@
 //! Nodes to steps, in the graph's order.
 //!
-//! Pictures are kept as NHWC. The batch axis is left out everywhere: a plan loops over it.
+//! Pictures are kept as NHWC. A plan is the graph at batch 1 and loops over items; the batch axis, where it stands in
+//! front, is left out.
 
 mod attention;
+mod compare;
 mod float;
 mod fold;
 mod layout;
 mod patterns;
 mod picture;
+mod places;
 mod quantised;
 mod rows;
 mod shapes;
 mod spelled;
+mod spread;
 mod window;
 
 use std::collections::{HashMap, HashSet};
@@ -21,9 +25,9 @@ use super::graph::{Constant, Graph, Node};
 use super::memory::{self, Buffer};
 use super::weights::Weights;
 use crate::runtime::plan::program::{Element, Port, Program, Range, Size, Step};
-use attention::{Heads, Scores};
+use attention::{Heads, PutOff, Scores};
 use rows::QuantisedRows;
-use shapes::Number;
+use shapes::Sampled;
 
 /// An input with its whole shape, batch first; `None` is the free length.
 pub(super) struct Input {
@@ -32,7 +36,7 @@ pub(super) struct Input {
     pub dims: Vec<Option<usize>>,
 }
 
-/// Longest text where a length is free.
+/// Longest text where a length is free, unless a table of positions ends before.
 const MAX_LENGTH: u32 = 512;
 
 /// Scale and zero point of u8 values. Signed activations are shifted by 128.
@@ -46,14 +50,18 @@ struct Levels {
 #[derive(Clone, Debug)]
 struct Value {
     buffer: u32,
-    /// As in ONNX, without the batch axis.
+    /// As in ONNX, without a batch axis of 1 in front.
     dims: Vec<Size>,
+    /// No such axis is there: `dims` are all.
+    bare: bool,
     /// `[channels, height, width]` lies in memory as `[height, width, channels]`.
     picture: bool,
     /// Of u8 values; floats have none.
     levels: Option<Levels>,
     /// Lies in memory as rows of heads, see [`Heads`].
     heads: Option<Heads>,
+    /// Seen as repeated along axes of 1 to these sides, which is put off: few readers need it done.
+    wide: Option<Vec<Size>>,
 }
 
 /// Constant weights behind a DequantizeLinear.
@@ -67,9 +75,15 @@ struct Quantised {
 /// What only transformers need while they are lowered.
 #[derive(Default)]
 struct Known {
-    /// Shapes.
-    numbers: HashMap<String, Vec<Number>>,
+    /// What follows from the free length alone.
+    sampled: HashMap<String, Sampled>,
     scores: HashMap<String, Scores>,
+    /// Sums of masks that only attention can take in.
+    masks: HashMap<String, PutOff>,
+    /// Values that are 0 or 1 everywhere, by their memory.
+    truths: HashSet<u32>,
+    /// Pairs of an item's number (0) and a computed place in it.
+    places: HashMap<String, Value>,
     rows: HashMap<String, QuantisedRows>,
     /// Names of the rows' scales and zero points, which steps keep to themselves.
     inner: HashSet<String>,
@@ -81,8 +95,6 @@ struct Lowering<'a> {
     weights: Weights,
     buffers: Vec<Buffer>,
     values: HashMap<String, Value>,
-    /// Values whose batch axis (of 1) was moved from the front; `dims` has it where ONNX has it.
-    moved: HashMap<String, Value>,
     quantised: HashMap<String, Quantised>,
     /// Constants that were computed here.
     folded: HashMap<String, Constant>,
@@ -90,52 +102,68 @@ struct Lowering<'a> {
     opset: i64,
     /// Outputs of nodes that an earlier step took in.
     done: HashSet<String>,
+    /// Greatest free length.
+    longest: u32,
+    /// A lesser one that a table of positions asks for.
+    shorter: Option<u32>,
     known: Known,
 }
 
 /// Steps, memory and weights of a graph.
 pub(super) fn lower(graph: &Graph, inputs: &[Input], opset: i64) -> Result<(Program, Vec<u8>), CompileError> {
-    let mut lowering = Lowering {
-        graph,
-        program: Program::default(),
-        weights: Weights::default(),
-        buffers: Vec::new(),
-        values: HashMap::new(),
-        moved: HashMap::new(),
-        quantised: HashMap::new(),
-        folded: HashMap::new(),
-        opset,
-        done: HashSet::new(),
-        known: Known::default(),
-    };
-    for input in inputs {
-        lowering.input(input)?;
-    }
-    for node in &graph.nodes {
-        if !lowering.done.contains(&node.outputs[0]) {
-            // What no value can hold is the node's matter.
-            lowering.node(node).map_err(|e| match e {
-                CompileError::Broken { reason } => node.refuse(reason),
-                other => other,
-            })?;
+    let mut longest = MAX_LENGTH;
+    loop {
+        let mut lowering = Lowering {
+            graph,
+            program: Program::default(),
+            weights: Weights::default(),
+            buffers: Vec::new(),
+            values: HashMap::new(),
+            quantised: HashMap::new(),
+            folded: HashMap::new(),
+            opset,
+            done: HashSet::new(),
+            longest,
+            shorter: None,
+            known: Known::default(),
+        };
+        let outcome = lowering.all(inputs);
+        match lowering.shorter.filter(|&l| (1..longest).contains(&l)) {
+            Some(shorter) => longest = shorter,
+            None => {
+                outcome?;
+                let Lowering { mut program, weights, buffers, .. } = lowering;
+                memory::assign(&mut program, &buffers);
+                return Ok((program, weights.0));
+            }
         }
     }
-    for name in &graph.outputs {
-        lowering.output(name)?;
-    }
-    let Lowering { mut program, weights, buffers, .. } = lowering;
-    memory::assign(&mut program, &buffers);
-    Ok((program, weights.0))
 }
 
 impl Lowering<'_> {
+    fn all(&mut self, inputs: &[Input]) -> Result<(), CompileError> {
+        for input in inputs {
+            self.input(input)?;
+        }
+        for node in &self.graph.nodes {
+            if !self.done.contains(&node.outputs[0]) {
+                // What no value can hold is the node's matter.
+                self.node(node).map_err(|e| match e {
+                    CompileError::Broken { reason } => node.refuse(reason),
+                    other => other,
+                })?;
+            }
+        }
+        self.graph.outputs.iter().try_for_each(|name| self.output(name))
+    }
+
     fn input(&mut self, input: &Input) -> Result<(), CompileError> {
         let dims: Vec<Size> = input.dims[1.min(input.dims.len())..]
             .iter()
             .map(|side| match side {
                 Some(side) => Size::of(*side as u32),
                 None => {
-                    self.program.max_length = MAX_LENGTH;
+                    self.program.max_length = self.longest;
                     Size { fixed: 0, per: 1 }
                 }
             })
@@ -147,14 +175,20 @@ impl Lowering<'_> {
         let buffer = self.buffer(element, size);
         let port = Port { name: input.name.clone(), whole: input.whole, dims: dims.clone(), slot: buffer };
         self.program.inputs.push(port);
-        self.values
-            .insert(input.name.clone(), Value { buffer, dims, picture: false, levels: None, heads: None });
+        self.values.insert(input.name.clone(), Value::plain(buffer, dims));
         Ok(())
     }
 
     fn output(&mut self, name: &str) -> Result<(), CompileError> {
-        let missing = || CompileError::Broken { reason: format!("no node makes the output `{name}`") };
-        let value = self.values.get(name).cloned().ok_or_else(missing)?;
+        let broken = |what: &str| CompileError::Broken { reason: format!("the output `{name}` {what}") };
+        let mut value = self.values.get(name).cloned().ok_or_else(|| broken("is computed by no node"))?;
+        self.rows(&mut value);
+        let value = value.settled();
+        if value.bare || value.wide.is_some() {
+            return Err(broken(
+                "has no batch axis in front, or is repeated by an Expand; end with another node",
+            ));
+        }
         let mut value = self.floats(&value);
         self.plain(&mut value);
         let port = Port { name: name.into(), whole: false, dims: value.dims, slot: value.buffer };
@@ -166,18 +200,19 @@ impl Lowering<'_> {
         if self.fold(node) || self.is_inner(node) && node.op == "Mul" {
             return Ok(());
         }
-        if self.over_numbers(node)? {
-            self.settle(&node.outputs[0]);
-            return Ok(());
-        }
-        if self.over_scores(node)? {
+        if self.over_scores(node)? || self.over_masks(node)? {
             return Ok(());
         }
         match node.op.as_str() {
             "Cast" => self.cast(node),
-            "Shape" => self.shape(node),
-            "Gather" if self.one_of_axis(node)? => Ok(()),
+            "Gather" if self.parts_of_axis(node)? || self.take(node)? => Ok(()),
             "Gather" => self.embed(node),
+            "GatherND" => self.take_by_pairs(node),
+            "ArgMax" => self.arg_max(node),
+            "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" => self.compare(node),
+            "And" | "Or" | "Not" => self.logic(node),
+            "Where" => self.choose(node),
+            "If" => self.branch(node),
             "Split" => self.split(node),
             "Expand" => self.expand(node),
             "Softmax" => self.softmax(node),
@@ -192,35 +227,70 @@ impl Lowering<'_> {
             "LayerNormalization" => self.layer_norm(node),
             "ReduceMean" if self.written_out_norm(node)? => Ok(()),
             "Div" | "Mul" if self.written_out_gelu(node)? => Ok(()),
-            "Slice" if self.constant_rows(node)? => Ok(()),
+            "Mul" | "Pow" | "Sigmoid" if self.written_out_unit(node)? => Ok(()),
             "QuantizeLinear" => self.quantize(node),
             "DequantizeLinear" => self.dequantize(node),
             "Conv" => self.conv(node),
             "Gemm" | "MatMul" => self.linear(node),
             "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Min" | "Max" => self.binary(node),
+            "PRelu" => self.prelu(node),
+            "Reciprocal" => self.reciprocal(node),
             "GlobalAveragePool" => self.global_mean(node),
             "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin" | "ReduceL2" => self.reduce(node),
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
             "Identity" | "Dropout" => self.same(node),
+            "Concat" if self.pairs(node)? => Ok(()),
             "Concat" => self.concat(node),
             "Slice" => self.slice(node),
             "Transpose" => self.transpose(node),
             "Resize" | "Upsample" if node.text("mode", "nearest") == "linear" => self.resize_linear(node),
             "Resize" | "Upsample" => self.resize(node),
             "Relu" | "Clip" | "Sigmoid" | "Tanh" | "Exp" | "Erf" | "Sqrt" | "Neg" | "Abs" | "HardSigmoid"
-            | "HardSwish" | "LeakyRelu" | "Gelu" => self.unary(node),
+            | "HardSwish" | "LeakyRelu" | "Gelu" | "Elu" | "Log" => self.unary(node),
             _ => Err(node.refuse("plans have no such step yet; use the ONNX file as it is")),
         }
     }
 
-    /// The computed value behind an input of a node, laid out as ONNX sees it if it was split into heads.
-    fn value(&mut self, node: &Node, input: usize) -> Result<Value, CompileError> {
-        let mut value = self.seen(node, input)?;
-        self.rows(&mut value);
-        Ok(value)
+    /// If, where its condition is known: the nodes of that branch.
+    fn branch(&mut self, node: &Node) -> Result<(), CompileError> {
+        let holds = self.constant(node, 0).and_then(|c| c.as_floats().first().map(|v| *v != 0.0));
+        let holds = holds.ok_or_else(|| node.refuse("its condition is computed while running"))?;
+        let name = if holds { "then_branch" } else { "else_branch" };
+        let chosen = node.proto.attribute.iter().find(|a| a.name == name).and_then(|a| a.g.as_ref());
+        let chosen = Graph::read(chosen.ok_or_else(|| node.refuse("it has no such branch"))?)?;
+        self.folded.extend(chosen.constants.clone());
+        for inner in &chosen.nodes {
+            self.node(inner)?;
+        }
+        for (from, to) in chosen.outputs.iter().zip(&node.outputs) {
+            if let Some(value) = self.values.get(from).cloned() {
+                self.values.insert(to.clone(), value);
+            } else if let Some(constant) = self.constants_by_name(from).cloned() {
+                self.folded.insert(to.clone(), constant);
+            } else if let Some(sampled) = self.known.sampled.get(from).cloned() {
+                self.known.sampled.insert(to.clone(), sampled);
+            }
+        }
+        Ok(())
     }
 
-    /// The same, heads left as they lie.
+    /// The computed value behind an input of a node, laid out as ONNX sees it if it was split into heads or repeated.
+    fn value(&mut self, node: &Node, input: usize) -> Result<Value, CompileError> {
+        self.put_on(node, input)?;
+        let mut value = self.seen(node, input)?;
+        self.rows(&mut value);
+        Ok(self.widen(node, value)?.settled())
+    }
+
+    /// The same of a constant too.
+    fn given(&mut self, node: &Node, input: usize) -> Result<Value, CompileError> {
+        match self.constant_as_value(node, input)? {
+            Some(constant) => Ok(constant),
+            None => self.value(node, input),
+        }
+    }
+
+    /// As [`value`](Self::value), but heads and repeats are left as they lie.
     fn seen(&self, node: &Node, input: usize) -> Result<Value, CompileError> {
         let name = node.input(input).ok_or_else(|| node.refuse(format!("its input {input} is left out")))?;
         match self.values.get(name) {
@@ -229,8 +299,8 @@ impl Lowering<'_> {
                 Err(node
                     .refuse(format!("its input `{name}` is a constant where a computed value is expected")))
             }
-            None if self.moved.contains_key(name) => {
-                Err(node.refuse(format!("the batch axis of its input `{name}` is not the first")))
+            None if self.known.sampled.contains_key(name) => {
+                Err(node.refuse(format!("its input `{name}` follows from the free length; fix the length")))
             }
             None => Err(node.refuse(format!("no node before it makes its input `{name}`"))),
         }
@@ -247,7 +317,21 @@ impl Lowering<'_> {
     }
 
     fn set(&mut self, node: &Node, value: Value) {
-        self.values.insert(node.outputs[0].clone(), value);
+        self.keep(node.outputs[0].clone(), value);
+    }
+
+    /// Gives a value its name; a batch axis that came to the front again is left out again.
+    fn keep(&mut self, name: String, value: Value) {
+        self.values.insert(name, value.settled());
+    }
+
+    /// Shows the batch axis among the others.
+    fn lift(&mut self, value: &mut Value) {
+        self.plain(value);
+        if !value.bare {
+            value.dims.insert(0, Size::of(1));
+            value.bare = true;
+        }
     }
 
     fn buffer(&mut self, element: Element, size: Size) -> u32 {
@@ -269,11 +353,41 @@ impl Lowering<'_> {
         let size = product(&dims)
             .ok_or_else(|| CompileError::Broken { reason: "two free lengths meet in one value".into() })?;
         let element = if levels.is_some() { Element::U8 } else { Element::F32 };
-        Ok(Value { buffer: self.buffer(element, size), dims, picture, levels, heads: None })
+        Ok(Value { picture, levels, ..Value::plain(self.buffer(element, size), dims) })
+    }
+
+    /// A new value of floats like another one, with other sides.
+    fn fresh_like(&mut self, other: &Value, dims: Vec<Size>) -> Result<Value, CompileError> {
+        Ok(Value { bare: other.bare, ..self.fresh(dims, other.picture, None)? })
     }
 }
 
 impl Value {
+    /// Floats or whole numbers as ONNX has them.
+    fn plain(buffer: u32, dims: Vec<Size>) -> Self {
+        Self { buffer, dims, bare: false, picture: false, levels: None, heads: None, wide: None }
+    }
+
+    /// With a batch axis that came to the front again left out again.
+    fn settled(mut self) -> Self {
+        let one = self.dims.first() == Some(&Size::of(1));
+        if self.bare && one && self.wide.is_none() && self.heads.is_none() {
+            self.dims.remove(0);
+            self.bare = false;
+        }
+        self
+    }
+
+    /// One of ONNX's axes as one of `dims`; `None` for the batch axis in front, or one that is not there.
+    fn axis(&self, axis: i64) -> Option<usize> {
+        let rank = self.dims.len();
+        if !self.bare {
+            return axis_of(axis, rank);
+        }
+        let axis = if axis < 0 { axis + rank as i64 } else { axis };
+        usize::try_from(axis).ok().filter(|axis| *axis < rank)
+    }
+
     /// Sides in the order in which they lie in memory.
     fn memory(&self) -> Vec<Size> {
         self.order().into_iter().map(|axis| self.dims[axis]).collect()

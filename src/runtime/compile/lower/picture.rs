@@ -199,10 +199,25 @@ impl Lowering<'_> {
             return Err(node.refuse("its kernel_shape is no height and width"));
         };
         let all = node.int("count_include_pad", 0) != 0;
-        if node.int("ceil_mode", 0) != 0 || node.int("storage_order", 0) != 0 {
-            return Err(node.refuse("ceil_mode and storage_order must be 0"));
+        let ceil = node.int("ceil_mode", 0) != 0;
+        if node.int("storage_order", 0) != 0 || ceil && all && op == PoolOp::Mean {
+            return Err(node.refuse("storage_order, and ceil_mode with count_include_pad, must be 0"));
         }
-        let window = window(node, [height, width, channels], [kh as usize, kw as usize])?;
+        let mut window = window(node, [height, width, channels], [kh as usize, kw as usize])?;
+        if ceil {
+            // One more window where some of it is left over, if it begins before the end of the picture.
+            let more = |side: usize, pads: [usize; 2], kernel: u32, dilation: u32, stride: u32| {
+                let (side, stride) = (side as u32 + pads[0] as u32, stride.max(1));
+                let reach = (kernel - 1) * dilation + 1;
+                let count = (side + pads[1] as u32).saturating_sub(reach).div_ceil(stride) + 1;
+                if (count - 1) * stride >= side { count - 1 } else { count }
+            };
+            let [top, left, bottom, right] = pads(node)?;
+            let w = &window;
+            let out_height = more(height, [top, bottom], w.kernel_h, w.dilation_h, w.stride_h);
+            let out_width = more(width, [left, right], w.kernel_w, w.dilation_w, w.stride_w);
+            (window.out_height, window.out_width) = (out_height, out_width);
+        }
         let shape = vec![x.dims[0], Size::of(window.out_height), Size::of(window.out_width)];
         let y = self.fresh(shape, true, x.levels)?;
         self.step(Step::Pool(Pool { op, x: x.buffer, y: y.buffer, window, all }));
@@ -218,7 +233,7 @@ impl Lowering<'_> {
             self.picture(node, &mut x)?;
         }
         let n = Size::of(affine.scale.len() as u32);
-        if x.dims.first() != Some(&n) || !matches!(x.dims.len(), 1 | 3) {
+        if x.bare || x.dims.first() != Some(&n) || !matches!(x.dims.len(), 1 | 3) {
             return Err(node.refuse("its numbers do not fit its input"));
         }
         let outer = product(&x.dims[1..]).ok_or_else(|| node.refuse("its shape is too large"))?;
@@ -233,9 +248,10 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A buffer of floats that never change.
+    /// A buffer of floats that never change. Infinite ones, which masks are made of, become the largest there are.
     pub(super) fn constant_values(&mut self, values: &[f32]) -> Result<u32, CompileError> {
-        let constant = self.weights.floats(values)?;
+        let held: Vec<f32> = values.iter().map(|v| v.clamp(f32::MIN, f32::MAX)).collect();
+        let constant = self.weights.floats(&held)?;
         let buffer = self.buffer(Element::F32, Size::of(values.len() as u32));
         self.buffers[buffer as usize].constant = constant;
         Ok(buffer)

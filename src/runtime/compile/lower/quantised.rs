@@ -1,7 +1,7 @@
 //! Quantised operators: integer sums with the requantisation fused in.
 
 use super::window::{Filters, window};
-use super::{Levels, Lowering, Quantised, Value, axis_of};
+use super::{Levels, Lowering, Quantised, Value};
 use crate::kernels::float::math;
 use crate::kernels::int8::MAX_TAPS;
 use crate::runtime::compile::CompileError;
@@ -56,7 +56,8 @@ impl Lowering<'_> {
     /// The value in other (or first) levels.
     fn requantised(&mut self, value: Value, levels: Levels) -> Result<Value, CompileError> {
         let Some(old) = value.levels else {
-            if let (3, false, Some(dims)) = (value.dims.len(), value.picture, value.fixed()) {
+            let plain = !value.picture && !value.bare;
+            if let (3, true, Some(dims)) = (value.dims.len(), plain, value.fixed()) {
                 let out = self.fresh(value.dims.clone(), true, Some(levels))?;
                 let step = QuantizeInput {
                     x: value.buffer,
@@ -70,6 +71,7 @@ impl Lowering<'_> {
                 return Ok(out);
             }
             let out = self.fresh(value.dims.clone(), value.picture, Some(levels))?;
+            let out = Value { bare: value.bare, ..out };
             let Levels { scale, zero } = levels;
             let step = Quantize { x: value.buffer, y: out.buffer, len: value.len(), scale, zero };
             self.step(Step::Quantize(step));
@@ -94,6 +96,7 @@ impl Lowering<'_> {
             .collect();
         let table = self.weights.add(&table)?;
         let out = self.fresh(value.dims.clone(), value.picture, Some(to))?;
+        let out = Value { bare: value.bare, ..out };
         self.step(Step::Lookup(Lookup { x: value.buffer, y: out.buffer, len: value.len(), table }));
         Ok(out)
     }
@@ -159,17 +162,18 @@ impl Lowering<'_> {
         &mut self,
         node: &Node,
         dims: Vec<Size>,
-        picture: bool,
+        like: &Value,
     ) -> Result<(Value, Option<Range8>), CompileError> {
         match self.target(&node.outputs[0]) {
             Some(target) => {
-                let out = self.fresh(dims, picture, Some(target.levels))?;
+                let out = self.fresh(dims, like.picture, Some(target.levels))?;
+                let out = Value { bare: like.bare, ..out };
                 self.done.extend(target.taken);
-                self.values.insert(target.name, out.clone());
+                self.keep(target.name, out.clone());
                 Ok((out, Some(target.range)))
             }
             None => {
-                let out = self.fresh(dims, picture, None)?;
+                let out = self.fresh_like(like, dims)?;
                 self.set(node, out.clone());
                 Ok((out, None))
             }
@@ -255,7 +259,7 @@ impl Lowering<'_> {
         let (out, taps) = (filters.out, filters.taps());
         let window = window(node, [height, width, channels], filters.kernel)?;
         let shape = vec![Size::of(out as u32), Size::of(window.out_height), Size::of(window.out_width)];
-        let (y, to) = self.result(node, shape, true)?;
+        let (y, to) = self.result(node, shape, &x)?;
         let apart = window.dilation_h == 1 && window.dilation_w == 1 && taps <= MAX_TAPS;
         if let (true, Some(to)) = (filters.depthwise() && apart, to.clone()) {
             let layer = self.layer(node, levels, y.levels, filters.by_tap(&weights), &scale)?;
@@ -274,7 +278,6 @@ impl Lowering<'_> {
     }
 
     pub(super) fn linear(&mut self, node: &Node) -> Result<(), CompileError> {
-        let mut x = self.value(node, 0)?;
         let gemm = node.op == "Gemm";
         let transposed = gemm && node.int("transB", 0) != 0;
         if gemm
@@ -285,6 +288,10 @@ impl Lowering<'_> {
             return Err(node.refuse("alpha, beta and transA must be 1, 1 and 0"));
         }
         let quantised = node.input(1).is_some_and(|name| self.quantised.contains_key(name));
+        if !node.input(0).is_some_and(|name| self.values.contains_key(name)) {
+            return self.values_product(node);
+        }
+        let mut x = self.value(node, 0)?;
         let Some(levels) = x.levels.filter(|_| quantised) else {
             let known = quantised || self.constant(node, 1).is_some();
             return if known { self.linear_f32(node, x) } else { self.values_product(node) };
@@ -303,7 +310,7 @@ impl Lowering<'_> {
         if let Some(last) = shape.last_mut() {
             *last = Size::of(n as u32);
         }
-        let (y, to) = self.result(node, shape, false)?;
+        let (y, to) = self.result(node, shape, &x)?;
         let layer = self.layer(node, levels, y.levels, matrix, &scale)?;
         let packed = self.weights.dense(&layer)?;
         let (k, n) = (k as u32, n as u32);
@@ -315,13 +322,14 @@ impl Lowering<'_> {
     pub(super) fn add_quantised(&mut self, node: &Node) -> Result<bool, CompileError> {
         let (Ok(a), Ok(mut b)) = (self.seen(node, 0), self.seen(node, 1)) else { return Ok(false) };
         let (Some(la), Some(lb)) = (a.levels, b.levels) else { return Ok(false) };
-        if a.dims != b.dims || self.target(&node.outputs[0]).is_none() {
+        let odd = a.bare != b.bare || a.wide.is_some() || b.wide.is_some();
+        if odd || a.dims != b.dims || self.target(&node.outputs[0]).is_none() {
             return Ok(false);
         }
         if a.picture != b.picture {
             if a.picture { self.picture(node, &mut b)? } else { self.plain(&mut b) }
         }
-        let (y, to) = self.result(node, a.dims.clone(), a.picture)?;
+        let (y, to) = self.result(node, a.dims.clone(), &a)?;
         let (Some(to), Some(ly)) = (to, y.levels) else { return Ok(false) };
         let (ma, mb) = (la.scale / ly.scale, lb.scale / ly.scale);
         let c = -(f64::from(la.zero) * f64::from(ma) + f64::from(lb.zero) * f64::from(mb)) as f32;
@@ -346,7 +354,7 @@ impl Lowering<'_> {
         };
         let out = self.looked_up(&value, to, held)?;
         self.done.extend(target.taken);
-        self.values.insert(target.name, out);
+        self.keep(target.name, out);
         Ok(true)
     }
 
@@ -368,14 +376,17 @@ impl Lowering<'_> {
     }
 
     pub(super) fn concat(&mut self, node: &Node) -> Result<(), CompileError> {
-        let part = |i| match self.constant_as_value(node, i)? {
-            Some(constant) => Ok(constant),
-            None => self.value(node, i),
+        let part = |i| {
+            let value = self.given(node, i)?;
+            Ok(self.movable(value))
         };
         let mut parts = (0..node.inputs.len()).map(part).collect::<Result<Vec<_>, CompileError>>()?;
+        let axis = parts.first().and_then(|first| first.axis(node.int("axis", 1)));
+        if axis.is_none() || parts.iter().any(|part| part.bare) {
+            parts.iter_mut().for_each(|part| self.lift(part));
+        }
         let Some(first) = parts.first() else { return Err(node.refuse("it has no inputs")) };
-        let axis = axis_of(node.int("axis", 1), first.dims.len());
-        let axis = axis.ok_or_else(|| node.refuse("it joins along the batch axis"))?;
+        let axis = first.axis(node.int("axis", 1)).ok_or_else(|| node.refuse("its axis is not there"))?;
         let picture = first.picture;
         for part in &mut parts {
             if part.picture != picture {
@@ -392,7 +403,7 @@ impl Lowering<'_> {
                 .collect::<Result<Vec<_>, _>>()?;
             let out = self.join(node, &parts, axis)?;
             self.done.extend(target.taken);
-            self.values.insert(target.name, out);
+            self.keep(target.name, out);
             return Ok(());
         }
         if !parts.iter().all(|p| p.levels == parts[0].levels) {

@@ -41,7 +41,7 @@ impl Lowering<'_> {
             _ => return Err(refuse()),
         };
         dims.push(Size::of(width as u32));
-        let y = self.fresh(dims, false, None)?;
+        let y = self.fresh_like(&ids, dims)?;
         let step = Embed {
             ids: ids.buffer,
             y: y.buffer,
@@ -53,7 +53,7 @@ impl Lowering<'_> {
         };
         self.step(Step::Embed(step));
         self.done.extend(done);
-        self.values.insert(out, y);
+        self.keep(out, y);
         Ok(())
     }
 
@@ -138,7 +138,7 @@ impl Lowering<'_> {
         let packed = self.weights.dense(&layer)?;
         let offset = self.weights.floats(&offset)?;
         let (dims, count) = rows_of(&rows.values, n).ok_or_else(|| refuse("its shape is too large"))?;
-        let y = self.fresh(dims, false, None)?;
+        let y = self.fresh_like(&rows.values, dims)?;
         let step = LinearRows {
             x: rows.values.buffer,
             ranges: rows.ranges,
@@ -151,7 +151,7 @@ impl Lowering<'_> {
         };
         self.step(Step::LinearRows(step));
         self.done.extend(taken);
-        self.values.insert(out, y);
+        self.keep(out, y);
         Ok(())
     }
 
@@ -195,10 +195,10 @@ impl Lowering<'_> {
         bias.resize(padded, 0.0);
         let (weights, bias) = (self.weights.floats(&matrix)?, self.weights.floats(&bias)?);
         let (dims, count) = rows_of(&x, n).ok_or_else(|| refuse("its shape is too large"))?;
-        let y = self.fresh(dims, false, None)?;
+        let y = self.fresh_like(&x, dims)?;
         self.product_f32(x.buffer, y.buffer, count, [k, n], weights, bias);
         self.done.extend(taken);
-        self.values.insert(out, y);
+        self.keep(out, y);
         Ok(())
     }
 

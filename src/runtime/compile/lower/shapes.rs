@@ -1,31 +1,64 @@
-//! Numbers that the graph computes from shapes, and casts.
+//! What follows from the free length alone (shapes, positions, masks), and casts.
 
 use super::{Lowering, Value};
 use crate::runtime::compile::CompileError;
-use crate::runtime::compile::graph::{Constant, Node};
-use crate::runtime::plan::program::{Element, Size, Step, ToFloat};
+use crate::runtime::compile::graph::{Constant, Data, Node};
+use crate::runtime::plan::program::{BinaryOp, Element, Size, Step, ToFloat};
 
-/// One number of a shape that the graph computes.
+/// One number of a shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
-    Batch,
     Side(Size),
     Whole(i64),
 }
 
+/// An array at each of [`Lowering::lengths`]. What grows evenly over them is taken to grow so;
+/// [`compile_model`](crate::build::compile_model) compares plan and graph at further lengths.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled(pub [Constant; 4]);
+
+impl Sampled {
+    /// The array, if it is the same at every length.
+    pub fn still(&self) -> Option<&Constant> {
+        self.0.iter().all(|c| *c == self.0[0]).then_some(&self.0[0])
+    }
+}
+
 impl Lowering<'_> {
-    pub(super) fn cast(&mut self, node: &Node) -> Result<(), CompileError> {
-        if let Some(numbers) = node.input(0).and_then(|n| self.known.numbers.get(n)) {
-            let numbers = numbers.clone();
-            self.known.numbers.insert(node.outputs[0].clone(), numbers);
-            return Ok(());
+    /// Three lengths and the greatest.
+    pub(super) fn lengths(&self) -> [u32; 4] {
+        let [a, b, c] = if self.longest > 8 { [3, 5, 8] } else { [2, 3, 4] };
+        [a, b, c, self.longest]
+    }
+
+    /// The count that has these values at [`lengths`](Self::lengths).
+    pub(super) fn count(&self, at: [i64; 4]) -> Option<Number> {
+        if at.iter().all(|v| *v == at[0]) {
+            return Some(Number::Whole(at[0]));
         }
-        let value = self.value(node, 0)?;
-        let float = node.int("to", 1) == 1;
-        let out = match (self.buffers[value.buffer as usize].element, float) {
-            (Element::I32, true) => self.floats(&value),
-            (Element::F32, true) | (Element::I32, false) => value,
-            _ => return Err(node.refuse("only whole numbers are cast to f32")),
+        let lengths = self.lengths().map(i64::from);
+        let per = (at[1] - at[0]) / (lengths[1] - lengths[0]);
+        let fixed = at[0] - per * lengths[0];
+        let even = at.iter().zip(lengths).all(|(v, length)| *v == fixed + per * length);
+        let size = Size { fixed: u32::try_from(fixed).ok()?, per: u32::try_from(per).ok()? };
+        even.then_some(Number::Side(size))
+    }
+
+    pub(super) fn cast(&mut self, node: &Node) -> Result<(), CompileError> {
+        const F64: i64 = 11;
+        const BOOL: i64 = 9;
+        let value = self.seen(node, 0)?;
+        let whole = self.buffers[value.buffer as usize].element == Element::I32;
+        let truth = self.known.truths.contains(&value.buffer);
+        let out = match (node.int("to", 1), whole) {
+            (1 | F64, true) => self.floats(&value),
+            (BOOL, _) if !truth => self.against(&value, BinaryOp::Differs, 0.0)?,
+            // A truth is 0 or 1 in every kind.
+            (6 | 7, false) if !truth => {
+                return Err(node.refuse("floats are not cast to whole numbers while running"));
+            }
+            (1 | 6 | 7 | F64 | BOOL, _) => value,
+            _ => return Err(node.refuse("only f32, whole numbers and truths are cast to one another")),
         };
         self.set(node, out);
         Ok(())
@@ -38,81 +71,62 @@ impl Lowering<'_> {
         out
     }
 
-    /// Numbers behind an input: computed from shapes, or constant.
+    /// Numbers behind an input: constant, or computed from shapes.
     pub(super) fn numbers(&self, node: &Node, input: usize) -> Option<Vec<Number>> {
         let name = node.input(input)?;
-        self.known.numbers.get(name).cloned().or_else(|| {
-            let wholes = self.constants_by_name(name)?.wholes()?;
-            Some(wholes.into_iter().map(Number::Whole).collect())
-        })
+        if let Some(constant) = self.constants_by_name(name) {
+            return Some(constant.wholes()?.into_iter().map(Number::Whole).collect());
+        }
+        let Sampled(at) = self.known.sampled.get(name)?;
+        let at: Vec<Vec<i64>> = at.iter().map(Constant::wholes).collect::<Option<_>>()?;
+        let same = at.iter().all(|v| v.len() == at[0].len());
+        same.then_some(())?;
+        (0..at[0].len()).map(|i| self.count([at[0][i], at[1][i], at[2][i], at[3][i]])).collect()
     }
 
-    pub(super) fn shape(&mut self, node: &Node) -> Result<(), CompileError> {
-        let value = self.value(node, 0)?;
-        let sides = value.dims.iter().map(|d| Number::Side(*d));
-        let numbers = std::iter::once(Number::Batch).chain(sides).collect();
-        self.known.numbers.insert(node.outputs[0].clone(), numbers);
-        Ok(())
-    }
-
-    /// Operators over shapes; `false` if the node is about values.
-    pub(super) fn over_numbers(&mut self, node: &Node) -> Result<bool, CompileError> {
-        if !node.inputs.iter().any(|name| self.known.numbers.contains_key(name)) {
-            return Ok(false);
+    /// An array that follows from the free length as a constant of the greatest length, of which a run reads the
+    /// beginning: positions and what is looked up by them.
+    pub(super) fn over_length(&mut self, node: &Node, name: &str) -> Result<Option<Value>, CompileError> {
+        let Some(sampled) = self.known.sampled.get(name) else { return Ok(None) };
+        let refuse = |why: &str| node.refuse(format!("its input `{name}` {why}; fix the length"));
+        let rank = sampled.0[0].dims.len();
+        if sampled.0.iter().any(|c| c.dims.len() != rank) {
+            return Err(refuse("has more axes at one length than at another"));
         }
-        let first = self.numbers(node, 0);
-        let found = match (node.op.as_str(), first) {
-            ("Gather", Some(numbers)) => {
-                let at = self.constant(node, 1).and_then(Constant::wholes);
-                let rank = numbers.len() as i64;
-                at.and_then(|at| {
-                    at.iter()
-                        .map(|&i| numbers.get((if i < 0 { i + rank } else { i }) as usize).copied())
-                        .collect()
-                })
-            }
-            ("Unsqueeze" | "Squeeze" | "Identity" | "Cast", Some(numbers)) => Some(numbers),
-            ("Concat", _) => {
-                let parts: Option<Vec<_>> = (0..node.inputs.len()).map(|i| self.numbers(node, i)).collect();
-                parts.map(|parts| parts.concat())
-            }
-            _ => None,
+        let counts = (0..rank).map(|i| self.count([0, 1, 2, 3].map(|at| sampled.0[at].dims[i] as i64)));
+        let Some(counts) = counts.collect::<Option<Vec<Number>>>() else {
+            // A table that ends before the greatest length.
+            let ends = (0..rank).filter(|&i| sampled.0[2].dims[i] != sampled.0[1].dims[i]);
+            self.shorter = ends.map(|i| sampled.0[3].dims[i] as u32).min();
+            return Err(refuse("does not grow with the free length"));
         };
-        match found {
-            Some(numbers) => {
-                self.known.numbers.insert(node.outputs[0].clone(), numbers);
-                Ok(true)
-            }
-            None if matches!(node.op.as_str(), "Reshape" | "Slice" | "Expand") => Ok(false),
-            None => Err(node.refuse("it computes with shapes in a way that no plan holds")),
+        let dims = counts.iter().map(|count| match count {
+            Number::Side(size) => *size,
+            Number::Whole(side) => Size::of(*side as u32),
+        });
+        let dims: Vec<Size> = dims.collect();
+        let values = sampled.0.each_ref().map(Constant::as_floats);
+        let begins = values[..3].iter().all(|v| values[3].starts_with(v));
+        let first = dims.iter().position(|d| *d != Size::of(1)).unwrap_or(rank);
+        if !begins || dims.iter().skip(first + 1).any(|d| d.per != 0) {
+            return Err(refuse("changes with the free length in a way that no plan holds"));
         }
-    }
-
-    /// The first rows of a constant, as many as the text is long: position embeddings.
-    pub(super) fn constant_rows(&mut self, node: &Node) -> Result<bool, CompileError> {
-        let Some(constant) = self.constant(node, 0) else { return Ok(false) };
-        let refuse = || node.refuse("only the first rows of a constant can be cut to a free length");
-        let (Some(values), [1, rows, width]) = (constant.floats(), &constant.dims[..]) else {
-            return Err(refuse());
-        };
-        let (rows, width, values) = (*rows, *width, values.to_vec());
-        let start = self.numbers(node, 1).ok_or_else(refuse)?;
-        let end = self.numbers(node, 2).ok_or_else(refuse)?;
-        let axis = self.numbers(node, 3);
-        let (start, end) = (start[..].to_vec(), end[..].to_vec());
-        let ([Number::Whole(0)], [Number::Side(side)], Some([Number::Whole(1)])) =
-            (&start[..], &end[..], axis.as_deref())
-        else {
-            return Err(refuse());
-        };
-        if *side != (Size { fixed: 0, per: 1 }) {
-            return Err(refuse());
-        }
-        // The text cannot be longer than there are positions.
-        self.program.max_length = self.program.max_length.min(rows as u32);
+        let values = values[3].clone();
         let buffer = self.constant_values(&values)?;
-        let dims = vec![*side, Size::of(width as u32)];
-        self.set(node, Value { buffer, dims, picture: false, levels: None, heads: None });
-        Ok(true)
+        Ok(Some(Value { bare: true, ..Value::plain(buffer, dims) }))
+    }
+}
+
+impl Constant {
+    /// Its values as floats, truths as 0 and 1.
+    pub fn as_floats(&self) -> Vec<f32> {
+        match &self.data {
+            Data::F32(values) => values.clone(),
+            Data::Bool(values) => values.iter().map(|&v| f32::from(u8::from(v))).collect(),
+            Data::I64(values) => values.iter().map(|&v| v as f32).collect(),
+            Data::I32(values) => values.iter().map(|&v| v as f32).collect(),
+            Data::I8(values) => values.iter().map(|&v| v.into()).collect(),
+            Data::U8(values) => values.iter().map(|&v| v.into()).collect(),
+        }
     }
 }

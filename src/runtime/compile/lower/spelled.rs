@@ -1,12 +1,16 @@
 //! Operators of transformers that no fused step takes in: products of two computed values, softmax, splits.
 
 use super::attention::Scores;
-use super::{Lowering, Value, axis_of, product};
+use super::shapes::Number;
+use super::{Lowering, Value, product};
 use crate::runtime::compile::CompileError;
 use crate::runtime::compile::graph::{Constant, Node};
 use crate::runtime::plan::program::{
-    Binary, BinaryOp, Copy, Place, Product, ResizeLinear, Size, Softmax, Spread, Step,
+    Binary, BinaryOp, Copy, Permute, Place, Product, ResizeLinear, Size, Softmax, Spread, Step,
 };
+
+/// Most places that a Gather of constant places copies one by one.
+const MAX_PARTS: usize = 64;
 
 impl Lowering<'_> {
     /// Scores of queries and keys as a value, for whatever the fused attention does not take in.
@@ -21,15 +25,27 @@ impl Lowering<'_> {
             let (op, spread, outer) = (BinaryOp::Mul, Spread::Single, Size::of(1));
             let (a, inner) = (value.buffer, value.len());
             self.step(Step::Binary(Binary { op, spread, a, b, y: y.buffer, outer, inner }));
-            value = y;
+            value = Value { bare: value.bare, ..y };
         }
-        if let Some(mask) = &scores.mask {
+        if scores.mask.causal {
+            let sides = value.fixed().and_then(|d| <[usize; 3]>::try_from(d).ok());
+            let [_, rows, keys] = sides
+                .ok_or_else(|| node.refuse("a causal mask over a free length that no attention takes in"))?;
+            let hidden = |at: usize| if at % keys > at / keys { f32::MIN } else { 0.0 };
+            let b = self.constant_values(&(0..rows * keys).map(hidden).collect::<Vec<_>>())?;
+            let y = self.fresh(value.dims.clone(), false, None)?;
+            let (op, spread, outer) = (BinaryOp::Add, Spread::Row, value.dims[0]);
+            let (a, inner) = (value.buffer, Size::of((rows * keys) as u32));
+            self.step(Step::Binary(Binary { op, spread, a, b, y: y.buffer, outer, inner }));
+            value = Value { bare: value.bare, ..y };
+        }
+        if let Some(mask) = &scores.mask.keys {
             let y = self.fresh(value.dims.clone(), false, None)?;
             let outer = product(&value.dims[..2]).ok_or_else(|| node.refuse("its shape is too large"))?;
             let (op, spread, inner) = (BinaryOp::Add, Spread::Row, value.dims[2]);
             let (a, b) = (value.buffer, mask.buffer);
             self.step(Step::Binary(Binary { op, spread, a, b, y: y.buffer, outer, inner }));
-            value = y;
+            value = Value { bare: value.bare, ..y };
         }
         if scores.normalised {
             value = self.normalised(node, &value)?;
@@ -41,7 +57,7 @@ impl Lowering<'_> {
     fn normalised(&mut self, node: &Node, x: &Value) -> Result<Value, CompileError> {
         let (width, outer) = x.dims.split_last().ok_or_else(|| node.refuse("it has no axes"))?;
         let rows = product(outer).ok_or_else(|| node.refuse("its shape is too large"))?;
-        let y = self.fresh(x.dims.clone(), false, None)?;
+        let y = self.fresh_like(x, x.dims.clone())?;
         self.step(Step::Softmax(Softmax { x: x.buffer, y: y.buffer, rows, width: *width }));
         Ok(y)
     }
@@ -51,22 +67,44 @@ impl Lowering<'_> {
         let mut x = self.floats(&value);
         self.plain(&mut x);
         let rank = x.dims.len();
-        // Before opset 13 the default was axis 1, with all that follow: the same where there are no more.
-        let axis = axis_of(node.int("axis", -1), rank);
-        if axis.is_none_or(|axis| axis + 1 != rank) {
-            return Err(node.refuse("only softmax over the last axis is held"));
+        let axis = x.axis(node.int("axis", if self.opset < 13 { 1 } else { -1 }));
+        let axis = axis.ok_or_else(|| node.refuse("it is over the batch axis"))?;
+        if self.opset < 13 {
+            // Then it was over all axes from there on.
+            let last = product(&x.dims[axis..]).ok_or_else(|| node.refuse("its shape is too large"))?;
+            let dims = std::mem::replace(&mut x.dims, [&value.dims[..axis], &[last]].concat());
+            let y = Value { dims, ..self.normalised(node, &x)? };
+            self.set(node, y);
+            return Ok(());
         }
-        let y = self.normalised(node, &x)?;
+        // Another axis than the last changes places with it, before and after.
+        let mut perm: Vec<u32> = (0..rank as u32).collect();
+        perm.swap(axis, rank - 1);
+        if axis + 1 != rank {
+            x = self.turned(&x, &perm)?;
+        }
+        let mut y = self.normalised(node, &x)?;
+        if axis + 1 != rank {
+            y = self.turned(&y, &perm)?;
+        }
         self.set(node, y);
         Ok(())
+    }
+
+    /// Floats with their axes in another order.
+    fn turned(&mut self, x: &Value, perm: &[u32]) -> Result<Value, CompileError> {
+        let y = self.fresh_like(x, perm.iter().map(|&axis| x.dims[axis as usize]).collect())?;
+        let step = Permute { x: x.buffer, y: y.buffer, dims: x.dims.clone(), perm: perm.to_vec() };
+        self.step(Step::Permute(step));
+        Ok(y)
     }
 
     /// A product of two computed values.
     pub(super) fn values_product(&mut self, node: &Node) -> Result<(), CompileError> {
         if node.op == "Gemm" {
-            return Err(node.refuse("both sides are computed while running; export it as MatMul"));
+            return Err(node.refuse("its right side is computed while running; export it as MatMul"));
         }
-        let mut sides = [self.value(node, 0)?, self.value(node, 1)?];
+        let mut sides = [self.given(node, 0)?, self.given(node, 1)?];
         for side in &mut sides {
             *side = self.floats(side);
             self.plain(side);
@@ -79,6 +117,28 @@ impl Lowering<'_> {
     /// `[…, rows, k]` times `[…, k, n]`.
     fn times(&mut self, node: &Node, a: &Value, b: &Value) -> Result<Value, CompileError> {
         let refuse = || node.refuse("its sides do not fit");
+        let (mut a, mut b) = (a.clone(), b.clone());
+        if a.bare || b.bare || a.dims.len() != b.dims.len() {
+            // All axes shown, and as many on both sides.
+            for side in [&mut a, &mut b] {
+                self.lift(side);
+            }
+            let rank = a.dims.len().max(b.dims.len());
+            for side in [&mut a, &mut b] {
+                while side.dims.len() < rank {
+                    side.dims.insert(0, Size::of(1));
+                }
+            }
+        }
+        if let ([outer @ .., rows, k], [others @ .., _, _]) = (&a.dims[..], &b.dims[..])
+            && outer != others
+            && !outer.is_empty()
+            && outer.iter().all(|d| *d == Size::of(1))
+        {
+            // One left side for many right ones.
+            let sides = [others, &[*rows, *k]].concat();
+            a = self.repeated(node, a.clone(), &sides)?;
+        }
         let ([outer @ .., rows, k], [others @ .., again, n]) = (&a.dims[..], &b.dims[..]) else {
             return Err(refuse());
         };
@@ -97,8 +157,8 @@ impl Lowering<'_> {
             Some(all) if shared => (Size::of(1), all),
             _ => (batch, *rows),
         };
-        let y = self.fresh(dims, false, None)?;
         let (k, n) = (*k, *n);
+        let y = self.fresh_like(&a, dims)?;
         let step = Product { a: a.buffer, b: b.buffer, y: y.buffer, batch, rows, k, n, shared };
         self.step(Step::Product(step));
         Ok(y)
@@ -118,7 +178,7 @@ impl Lowering<'_> {
         let by = |n: u32| product(&[Size::of(n), inner]).ok_or_else(refuse);
         let mut dims = value.dims.clone();
         dims[axis] = Size::of(len);
-        let out = self.fresh(dims, value.picture, value.levels)?;
+        let out = Value { bare: value.bare, ..self.fresh(dims, value.picture, value.levels)? };
         let step = Copy {
             x: value.buffer,
             y: out.buffer,
@@ -135,8 +195,8 @@ impl Lowering<'_> {
 
     pub(super) fn split(&mut self, node: &Node) -> Result<(), CompileError> {
         let value = self.value(node, 0)?;
-        let axis = axis_of(node.int("axis", 0), value.dims.len());
-        let axis = axis.ok_or_else(|| node.refuse("it splits the batch axis"))?;
+        let value = self.movable(value);
+        let axis = value.axis(node.int("axis", 0)).ok_or_else(|| node.refuse("it splits the batch axis"))?;
         let side = value.dims[axis];
         let given = match self.constant(node, 1).and_then(Constant::wholes) {
             Some(parts) => Some(parts),
@@ -158,78 +218,79 @@ impl Lowering<'_> {
         let mut from = 0;
         for (name, len) in node.outputs.iter().zip(parts) {
             let part = self.part(node, &value, axis, from, len)?;
-            self.values.insert(name.clone(), part);
+            self.keep(name.clone(), part);
             from += len;
         }
         Ok(())
     }
 
-    /// Gather of one constant place along an axis: that axis goes away. `false` if the node is another Gather.
-    pub(super) fn one_of_axis(&mut self, node: &Node) -> Result<bool, CompileError> {
-        let Some(places) = self.constant(node, 1) else { return Ok(false) };
-        let moved = node.input(0).and_then(|x| self.moved.get(x)).cloned();
-        let (Some(at), true) =
-            (places.wholes(), moved.is_some() || node.input(0).is_some_and(|x| self.values.contains_key(x)))
-        else {
-            return Ok(false);
-        };
-        let ([at], scalar) = (&at[..], places.dims.is_empty()) else {
-            return Err(node.refuse("only one place of an axis is gathered"));
-        };
-        let at = *at;
-        let whole = moved.is_some();
-        let (value, axis) = match moved {
-            Some(value) => {
-                let (axis, rank) = (node.int("axis", 0), value.dims.len() as i64);
-                let axis = if axis < 0 { axis + rank } else { axis };
-                (value, usize::try_from(axis).ok().filter(|_| axis < rank))
-            }
-            None => {
-                let mut value = self.value(node, 0)?;
-                self.plain(&mut value);
-                let axis = axis_of(node.int("axis", 0), value.dims.len());
-                (value, axis)
-            }
-        };
-        let axis = axis.ok_or_else(|| node.refuse("it gathers from the batch axis"))?;
+    /// Gather of constant places along an axis of a computed value: runs of them are copied. `false` if the node is
+    /// another Gather.
+    pub(super) fn parts_of_axis(&mut self, node: &Node) -> Result<bool, CompileError> {
+        let computed = node.input(0).is_some_and(|x| self.values.contains_key(x));
+        let Some(places) = self.constant(node, 1).filter(|_| computed) else { return Ok(false) };
+        let scalar = places.dims.is_empty();
+        let at = places.wholes().filter(|at| places.dims.len() < 2 && (1..=MAX_PARTS).contains(&at.len()));
+        let at =
+            at.ok_or_else(|| node.refuse(format!("only 1 to {MAX_PARTS} places in a row are gathered")))?;
+        let value = self.value(node, 0)?;
+        let mut value = self.movable(value);
+        self.plain(&mut value);
+        if value.axis(node.int("axis", 0)).is_none() {
+            self.lift(&mut value);
+        }
+        let axis = value.axis(node.int("axis", 0)).ok_or_else(|| node.refuse("its axis is not there"))?;
         let side = value.dims[axis];
-        let from = if at < 0 { at + i64::from(side.fixed) } else { at };
-        // The last place of a free length would move.
-        let known = side.per == 0 && from < i64::from(side.fixed) || at >= 0 && side.per != 0 && at < 1;
-        let from = u32::try_from(from).ok().filter(|_| known);
-        let from = from.ok_or_else(|| node.refuse("its place is not in the axis"))?;
-        let mut part = self.part(node, &value, axis, from, 1)?;
+        let mut parts = Vec::with_capacity(at.len());
+        for at in at {
+            // The last places of a free length would move.
+            let from = if at < 0 && side.per == 0 { at + i64::from(side.fixed) } else { at };
+            let least = if side.per == 0 { side.fixed } else { side.at(1).min(u32::MAX.into()) as u32 };
+            let from = u32::try_from(from).ok().filter(|from| *from < least);
+            let from = from.ok_or_else(|| node.refuse("its place is not in the axis at every length"))?;
+            parts.push(self.part(node, &value, axis, from, 1)?);
+        }
+        let mut out = if parts.len() == 1 { parts.remove(0) } else { self.join(node, &parts, axis)? };
         if scalar {
-            part.dims.remove(axis);
+            out.dims.remove(axis);
         }
-        if !whole {
-            self.set(node, part);
-        } else if part.dims.first() == Some(&Size::of(1)) {
-            part.dims.remove(0);
-            self.set(node, part);
-        } else {
-            self.moved.insert(node.outputs[0].clone(), part);
-        }
+        self.set(node, out);
         Ok(true)
     }
 
-    /// Expand, where only the batch grows.
+    /// Expand: repeats are put off.
     pub(super) fn expand(&mut self, node: &Node) -> Result<(), CompileError> {
-        let value = match self.constant_as_value(node, 0)? {
-            Some(constant) => constant,
-            None => self.value(node, 0)?,
-        };
+        let mut value = self.given(node, 0)?;
         let wanted =
             self.numbers(node, 1).ok_or_else(|| node.refuse("its shape is computed while running"))?;
-        use super::shapes::Number;
-        let same = |(number, side): (&Number, &Size)| match number {
-            Number::Side(wanted) => wanted == side,
-            Number::Whole(wanted) => *wanted == 1 || *side == Size::of(*wanted as u32),
-            Number::Batch => false,
-        };
-        if wanted.len() != value.dims.len() + 1 || !wanted[1..].iter().zip(&value.dims).all(same) {
-            return Err(node.refuse("it repeats more than the batch"));
+        self.lift(&mut value);
+        let rank = wanted.len().max(value.dims.len());
+        while value.dims.len() < rank {
+            value.dims.insert(0, Size::of(1));
         }
+        let ahead = rank - wanted.len();
+        let mut wide = value.dims.clone();
+        for (side, number) in wide[ahead..].iter_mut().zip(&wanted) {
+            let asked = match number {
+                Number::Side(asked) => *asked,
+                Number::Whole(asked) => Size::of(u32::try_from(*asked).unwrap_or(0)),
+            };
+            if *side == Size::of(1) {
+                *side = asked;
+            } else if asked != *side && asked != Size::of(1) {
+                return Err(node.refuse("its sides do not fit"));
+            }
+        }
+        if wide.iter().any(|side| *side == Size::of(0)) {
+            return Err(node.refuse("it leaves nothing"));
+        }
+        let put_off = wide != value.dims;
+        if put_off && wide[0] == Size::of(1) {
+            wide.remove(0);
+            value.dims.remove(0);
+            value.bare = false;
+        }
+        value.wide = put_off.then_some(wide);
         self.set(node, value);
         Ok(())
     }
@@ -278,18 +339,26 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// A constant as a value with a batch axis of 1, for operators that join or compare values.
+    /// A constant, or an array that follows from the free length, as a value.
     pub(super) fn constant_as_value(
         &mut self,
         node: &Node,
         input: usize,
     ) -> Result<Option<Value>, CompileError> {
-        let Some(constant) = self.constant(node, input).cloned() else { return Ok(None) };
-        let (Some(floats), Some(1)) = (constant.floats(), constant.dims.first()) else {
-            return Err(node.refuse("its constant is not float or has a batch axis longer than 1"));
+        let Some(name) = node.input(input).filter(|name| !self.values.contains_key(*name)) else {
+            return Ok(None);
         };
-        let dims = constant.dims[1..].iter().map(|&d| Size::of(d as u32)).collect();
-        let buffer = self.constant_values(floats)?;
-        Ok(Some(Value { buffer, dims, picture: false, levels: None, heads: None }))
+        let value = match self.constants_by_name(name) {
+            Some(constant) => {
+                let dims = constant.dims.iter().map(|&d| Size::of(d as u32)).collect();
+                let values = constant.as_floats();
+                Some(Value { bare: true, ..Value::plain(self.constant_values(&values)?, dims) })
+            }
+            None => {
+                let name = name.to_owned();
+                self.over_length(node, &name)?
+            }
+        };
+        Ok(value.map(Value::settled))
     }
 }
