@@ -32,7 +32,9 @@ let package = Package(
             resources: [.copy("PrivacyInfo.xcprivacy")]),
         // The camera app without its screens, so that it is tested on any machine.
         .target(name: "ShelfSightCameraCore", dependencies: ["ShelfSight"], path: "ios/CameraCore"),
-        .testTarget(name: "ShelfSightTests", dependencies: ["ShelfSight"], path: "bindings/swift/Tests/ShelfSightTests"),
+        .testTarget(
+            name: "ShelfSightTests", dependencies: ["ShelfSight", "ShelfSightBridge"],
+            path: "bindings/swift/Tests/ShelfSightTests"),
         .testTarget(
             name: "ShelfSightCameraCoreTests", dependencies: ["ShelfSightCameraCore"], path: "ios/CameraCoreTests"),
     ]

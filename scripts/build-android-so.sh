@@ -14,8 +14,9 @@ scripts/android-toolchain.sh "$cache/android"
 export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/android
 export CARGO_TARGET_AARCH64_LINUX_ANDROID_LINKER=$cache/android/linker
-cargo build --locked -Z build-std=std,panic_unwind --target aarch64-linux-android --profile release-mobile \
-    -p shelfsight-ffi --lib
+# Without the feature that symbolises backtraces: there are no symbols on a phone, and nothing prints them.
+cargo rustc --locked -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind --target aarch64-linux-android \
+    --profile release-mobile -p shelfsight-ffi --lib --crate-type cdylib
 out=target/phone/jniLibs/arm64-v8a
 mkdir -p $out
 cp "$CARGO_TARGET_DIR/aarch64-linux-android/release-mobile/libshelfsight_ffi.so" $out/

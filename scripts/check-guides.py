@@ -1,6 +1,11 @@
 #!/usr/bin/env python3
-"""Checks that the code in the guides is the code that tests run, and that the files they name exist."""
+"""Checks that the code in the guides is the code that tests run, and that the files and versions they name exist.
 
+scripts/check-guides.py                    check
+scripts/check-guides.py --android FOLDER   write the Android guide's activity as a source file, to be compiled
+"""
+
+import argparse
 import pathlib
 import re
 import sys
@@ -16,14 +21,63 @@ GUIDES = {
 }
 
 
+# What Android Studio adds to the guide's activity by itself.
+IMPORTS = """\
+import android.app.Activity
+import android.os.Bundle
+import android.widget.TextView
+import app.shelfsight.Engine
+import app.shelfsight.Frame
+import app.shelfsight.Packs
+import kotlinx.coroutines.MainScope
+import kotlinx.coroutines.cancel
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.launch
+import java.io.File
+"""
+
+
 def squeezed(text: str) -> str:
     """Text without indentation, so that code may stand deeper in a file than in a guide."""
     return "\n".join(line.strip() for line in text.strip().splitlines())
 
 
+def versions() -> list[str]:
+    """Dependencies of the Android guide that are not those of the library."""
+    guide = (ROOT / "docs/android.md").read_text()
+    library = (ROOT / "android/library/build.gradle.kts").read_text()
+    pom = (ROOT / "android/pom.xml").read_text()
+    wrong = []
+    for group, name, version in re.findall(r'implementation\("([\w.]+):([\w-]+):([\d.]+)[@"]', guide):
+        if group == "app.shelfsight":
+            own = f'group = "{group}"' in library and f'version = "{version}"' in library
+        else:
+            own = f"{group}:{name}:{version}" in library and re.search(
+                rf"<artifactId>{name}</artifactId><version>{re.escape(version)}<", pom
+            )
+        if not own:
+            wrong.append(f"docs/android.md: {group}:{name}:{version} is not what the library is built with")
+    return wrong
+
+
+def write_android(folder: pathlib.Path) -> None:
+    """Writes the activity of the Android guide."""
+    text = (ROOT / "docs/android.md").read_text()
+    code = re.search(r"^```kotlin\n(class .*?)^```", text, re.MULTILINE | re.DOTALL)
+    if code is None:
+        sys.exit("docs/android.md has no class")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ShelfActivity.kt").write_text(IMPORTS + "\n" + code.group(1))
+
+
 def main() -> int:
     """Prints what does not agree."""
-    wrong = []
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--android", type=pathlib.Path)
+    if folder := parser.parse_args().android:
+        write_android(folder)
+        return 0
+    wrong = versions()
     for guide, sources in GUIDES.items():
         text = (ROOT / guide).read_text()
         blocks = re.findall(r"^```(\S+)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

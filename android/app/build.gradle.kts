@@ -1,7 +1,11 @@
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
 plugins {
     id("com.android.application")
     id("org.jetbrains.kotlin.android")
 }
+
+kotlin { compilerOptions { jvmTarget.set(JvmTarget.JVM_17) } }
 
 android {
     namespace = "app.shelfsight.camera"
@@ -17,11 +21,16 @@ android {
         sourceCompatibility = JavaVersion.VERSION_17
         targetCompatibility = JavaVersion.VERSION_17
     }
-    kotlinOptions { jvmTarget = "17" }
-    // The demo's pack, shelf and photos: scripts/make-demo.sh
     sourceSets["main"].assets.srcDir("${rootDir.parentFile}/target/phone/assets")
     androidResources { noCompress += "shelf" }
 }
+
+// The demo's pack, shelf and photos.
+val demo by tasks.registering(Exec::class) {
+    workingDir = rootDir.parentFile
+    commandLine("bash", "scripts/make-demo.sh")
+}
+tasks.named("preBuild") { dependsOn(demo) }
 
 dependencies {
     implementation(project(":library"))

@@ -1,10 +1,18 @@
 // For those who have Gradle, the Android SDK and the NDK. `scripts/build-android.sh` builds the same without them.
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
 plugins {
     id("com.android.library")
     id("org.jetbrains.kotlin.android")
 }
 
+// By these coordinates a build that includes this one depends on it.
+group = "app.shelfsight"
+version = "0.1.0"
+
 val repository = rootDir.parentFile
+
+kotlin { compilerOptions { jvmTarget.set(JvmTarget.JVM_17) } }
 
 android {
     namespace = "app.shelfsight.android"
@@ -18,7 +26,6 @@ android {
         sourceCompatibility = JavaVersion.VERSION_17
         targetCompatibility = JavaVersion.VERSION_17
     }
-    kotlinOptions { jvmTarget = "17" }
     sourceSets["main"].apply {
         kotlin.srcDirs(
             "src/main/kotlin",

@@ -58,6 +58,10 @@ pub enum BenchCommand {
     /// The shipped models on every instruction set of this CPU, in turns; with `--models`, ONNX through tract beside
     /// them.
     Encode(BenchEncodeArgs),
+    /// Opening a pack and loading its models.
+    Open(BenchOpenArgs),
+    /// Naming every product in a photo.
+    Scan(BenchScanArgs),
     /// The index: recall against time, one line for each depth of search at each number of bytes.
     Search(BenchSearchArgs),
 }
@@ -114,6 +118,36 @@ pub struct BenchDeviceArgs {
     /// Folder that the queries' picture paths start from.
     #[arg(long)]
     pub images: Option<PathBuf>,
+}
+
+/// `shelfsight bench open`
+#[derive(Args)]
+pub struct BenchOpenArgs {
+    /// Pack to open.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Times it is opened.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+}
+
+/// `shelfsight bench scan`
+#[derive(Args)]
+pub struct BenchScanArgs {
+    /// Photo to scan.
+    pub photo: PathBuf,
+    /// Pack to search.
+    #[arg(long)]
+    pub pack: PathBuf,
+    /// Times it is scanned.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub rounds: u32,
+    /// Threads that run a model.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub threads: u32,
+    /// Read barcodes too.
+    #[arg(long)]
+    pub barcodes: bool,
 }
 
 /// `shelfsight bench encode`

@@ -40,6 +40,8 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Eval(args) => commands::eval::run(args, cli.json),
         Command::Bench(BenchCommand::Device(args)) => commands::bench_device::run(args, cli.json),
         Command::Bench(BenchCommand::Encode(args)) => commands::bench::encode(args, cli.json),
+        Command::Bench(BenchCommand::Open(args)) => commands::bench_stage::open(args, cli.json),
+        Command::Bench(BenchCommand::Scan(args)) => commands::bench_stage::scan(args, cli.json),
         Command::Bench(BenchCommand::Search(args)) => commands::bench_search::run(args, cli.json),
     }
 }

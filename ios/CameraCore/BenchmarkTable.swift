@@ -25,6 +25,7 @@ public struct BenchmarkTable: Sendable, Equatable {
             let searchImage: Speed?
             let searchText: Speed?
             let scan: Speed?
+            let cancel: Speed?
         }
         struct Memory: Decodable {
             let rssMb: Double?
@@ -60,6 +61,7 @@ public struct BenchmarkTable: Sendable, Equatable {
             ("open", report.ms.open), ("warm up", report.ms.warmUp), ("encode image", report.ms.encodeImage),
             ("encode text", report.ms.encodeText), ("search image", report.ms.searchImage),
             ("search text", report.ms.searchText), ("scan", report.ms.scan),
+            ("cancel", report.ms.cancel),
         ]
         var rows = stages.compactMap { name, speed in
             speed.map { Row(name: "\(name), ms p50 / p95", first: number($0.p50, 2), second: number($0.p95, 2)) }

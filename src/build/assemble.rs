@@ -80,6 +80,8 @@ pub struct BuildReport {
     pub unfindable: Vec<(u64, String)>,
     /// Models that were compiled, or why they were not.
     pub models: Vec<ModelNote>,
+    /// What in the text encoder's tokenizer phones do not read; they then find nothing by words in this pack.
+    pub unread_on_phones: Option<String>,
 }
 
 /// Builds a pack of `rows` at `out`. An existing file there is replaced only when the new one is complete, synced, and
@@ -132,7 +134,8 @@ pub fn build_pack(
     };
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
     let (meta, bytes) = write::write(out, &meta, &rows, models, indexes)?;
-    Ok(BuildReport { meta, bytes, skipped, unfindable, models: notes })
+    let unread_on_phones = loaded.text.as_ref().and_then(|e| e.unread_on_phones()).map(str::to_owned);
+    Ok(BuildReport { meta, bytes, skipped, unfindable, models: notes, unread_on_phones })
 }
 
 /// What is wrong with a catalogue before any work is done.

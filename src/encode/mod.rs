@@ -9,6 +9,7 @@ mod id;
 mod image;
 mod manifest;
 mod text;
+mod tokenizer;
 
 pub use files::{EncoderFiles, ReadEncoderError, read_encoder_files};
 pub use id::EncoderId;

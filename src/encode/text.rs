@@ -1,12 +1,10 @@
 //! Words to vectors.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationParams};
-
 use super::manifest::{Pooling, TextManifest};
+use super::tokenizer::Tokenizer;
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector, unit, wrong_output};
 use crate::cancel::Cancel;
 use crate::embedding::Embedding;
@@ -14,9 +12,6 @@ use crate::runtime::{self, Kind, Model, ModelBytes, Pool, Tensor};
 
 /// Bytes of a text that are read for each token allowed; the rest could not change the result of any real tokenizer.
 const BYTES_PER_TOKEN: usize = 64;
-
-/// Names that tokenizers give to their padding token.
-const PAD_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|endoftext|>"];
 
 /// A text network with its tokenizer.
 pub struct TextEncoder {
@@ -109,8 +104,10 @@ impl TextEncoder {
         let output = model.output_names().iter().position(|n| *n == manifest.output);
         let output = output.ok_or_else(|| missing("output", &manifest.output, model.output_names()))?;
         let limit = length.map_or(manifest.max_tokens, |fixed| fixed.min(manifest.max_tokens));
-        let (tokenizer, pad_id) = load_tokenizer(&manifest, tokenizer_json, limit)
-            .map_err(|reason| LoadEncoderError::Tokenizer { name: name.clone(), reason })?;
+        let tokenizer = Tokenizer::read(tokenizer_json, limit).map_err(|reason| {
+            LoadEncoderError::Tokenizer { name: name.clone(), reason: one_line(&reason) }
+        })?;
+        let pad_id = i64::from(manifest.pad_id.unwrap_or(tokenizer.pad()));
         Ok(Self { id, tokenizer, model, output, pad_id, length, manifest })
     }
 
@@ -169,20 +166,20 @@ impl TextEncoder {
         self.id
     }
 
+    /// What in the tokenizer's file phones do not read, which are built without the feature `any-tokenizer`; `None` if
+    /// they read it all.
+    pub fn unread_on_phones(&self) -> Option<&str> {
+        self.tokenizer.foreign()
+    }
+
     fn tokens(&self, text: &str) -> Result<Tokens, EncodeError> {
         let fail = |reason: String| EncodeError::Tokenize { name: self.manifest.name.clone(), reason };
         let text = start_of(text.trim(), (self.manifest.max_tokens * BYTES_PER_TOKEN).max(4096));
         if text.is_empty() {
             return Err(EncodeError::EmptyText);
         }
-        // The tokenizer is a user's file and its steps may panic on texts that it was not made for.
-        let encoding: Encoding = catch_unwind(AssertUnwindSafe(|| self.tokenizer.encode(text, true)))
-            .map_err(|_| fail("the tokenizer gave up".into()))?
-            .map_err(|e| fail(one_line(&e.to_string())))?;
-        if encoding.get_special_tokens_mask().iter().all(|&special| special == 1) {
-            return Err(EncodeError::EmptyText);
-        }
-        let mut ids: Vec<i64> = encoding.get_ids().iter().map(|&id| i64::from(id)).collect();
+        let found = self.tokenizer.encode(text).map_err(|reason| fail(one_line(&reason)))?;
+        let mut ids: Vec<i64> = found.ok_or(EncodeError::EmptyText)?.into_iter().map(i64::from).collect();
         let mut mask = vec![1; ids.len()];
         if let Some(length) = self.length {
             ids.resize(length, self.pad_id);
@@ -199,26 +196,6 @@ impl fmt::Debug for TextEncoder {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// The tokenizer, cutting at `limit` tokens and not padding, and the id to pad with.
-fn load_tokenizer(manifest: &TextManifest, json: &[u8], limit: usize) -> Result<(Tokenizer, i64), String> {
-    // A file may deserialise and still break an assumption of the crate.
-    let load = || {
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|e| one_line(&e.to_string()))?;
-        let own = tokenizer.get_padding().map(|p| p.pad_id);
-        let known = || PAD_TOKENS.iter().find_map(|token| tokenizer.token_to_id(token));
-        let pad_id = manifest.pad_id.or(own).or_else(known).unwrap_or(0);
-        tokenizer.with_padding(None);
-        let special = tokenizer.get_post_processor().map_or(0, |p| p.added_tokens(false));
-        if limit <= special {
-            return Err(format!("`max_tokens` {limit} leaves no room beside {special} special tokens"));
-        }
-        let cut = TruncationParams { max_length: limit, ..Default::default() };
-        tokenizer.with_truncation(Some(cut)).map_err(|e| one_line(&e.to_string()))?;
-        Ok((tokenizer, i64::from(pad_id)))
-    };
-    catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|_| Err("the file breaks the tokenizer".into()))
 }
 
 /// At most `bytes` bytes, whole characters.

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::Cancel;
 use crate::engine::{Engine, EngineOptions, FindError, Query};
 use crate::frame::{Frame, Pixels, Plane};
 use crate::options::{FindOptions, ScanOptions};
@@ -36,7 +37,7 @@ pub struct MeasureOptions {
     /// Time to rest between rounds. Default none.
     pub rest: Duration,
     /// Stops a run: [`FindError::Cancelled`].
-    pub cancel: Option<crate::Cancel>,
+    pub cancel: Option<Cancel>,
     /// What the app knows of the device beyond what is found here, such as its model; goes into the report.
     pub facts: Vec<(String, String)>,
 }
@@ -112,6 +113,7 @@ struct Round {
     search_image: Vec<f64>,
     search_text: Vec<f64>,
     scan: Vec<f64>,
+    cancel: Vec<f64>,
 }
 
 struct Run<'a> {
@@ -173,9 +175,30 @@ impl<'a> Run<'a> {
             let frame = shelf.as_ref().unwrap_or(&drawn);
             let scan = timed(&mut round.scan, || self.engine.scan(frame, &self.scan))?;
             self.boxes = scan.items.len();
+            // At another place of the scan each round, spread evenly.
+            let place = (self.rounds.len() as f64 * 0.618_034).fract();
+            let wait = Duration::from_secs_f64(round.scan[0] * place / 1e3);
+            round.cancel.extend(self.cancel_after(frame, wait));
         }
         self.rounds.push(round);
         Ok(())
+    }
+
+    /// Milliseconds from cancelling a scan to its end; `None` if it had ended before.
+    fn cancel_after(&self, frame: &Frame<'_>, wait: Duration) -> Option<f64> {
+        let cancel = Cancel::new();
+        let options = ScanOptions { cancel: Some(cancel.clone()), ..self.scan.clone() };
+        let (raised, ended) = std::thread::scope(|scope| {
+            let scan = scope.spawn(|| {
+                let stopped = self.engine.scan(frame, &options).is_err();
+                stopped.then(Instant::now)
+            });
+            sleep(wait);
+            let raised = Instant::now();
+            cancel.cancel();
+            (raised, scan.join().ok().flatten())
+        });
+        Some(ended?.saturating_duration_since(raised).as_secs_f64() * 1e3)
     }
 
     fn report(&self, recall: Option<Recall>, options: &MeasureOptions) -> Report {
@@ -207,6 +230,7 @@ impl<'a> Run<'a> {
                 search_image: speed(|r| &r.search_image),
                 search_text: speed(|r| &r.search_text),
                 scan: speed(|r| &r.scan),
+                cancel: speed(|r| &r.cancel),
             },
             scan_boxes: self.boxes,
             pace: Pace {

@@ -53,6 +53,8 @@ pub struct Stages {
     pub search_text: Option<Speed>,
     /// A whole picture: detect, encode each box, search.
     pub scan: Option<Speed>,
+    /// From cancelling such a scan, each time at another place, to its end.
+    pub cancel: Option<Speed>,
 }
 
 /// Times of one stage, in milliseconds.

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use fast_image_resize::images::{CroppedImage, Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::spec::Filter;
 use crate::frame::Plane;
@@ -89,27 +90,40 @@ impl<'a> Samples<'a> {
     /// # Errors
     /// What the resize refuses; none is known for a window inside the region.
     pub fn resize(&self, window: Window, w: u32, h: u32, filter: Filter) -> Result<Vec<u8>, String> {
-        let pixel = match self.channels {
-            1 => PixelType::U8,
-            2 => PixelType::U8x2,
-            3 => PixelType::U8x3,
-            _ => PixelType::U8x4,
-        };
+        // By type: a choice among all pixel types at run time would link the code of thirteen.
+        match self.channels {
+            1 => self.resize_as::<U8>(window, w, h, filter),
+            2 => self.resize_as::<U8x2>(window, w, h, filter),
+            3 => self.resize_as::<U8x3>(window, w, h, filter),
+            _ => self.resize_as::<U8x4>(window, w, h, filter),
+        }
+    }
+
+    fn resize_as<P: PixelTrait + Default>(
+        &self,
+        window: Window,
+        w: u32,
+        h: u32,
+        filter: Filter,
+    ) -> Result<Vec<u8>, String> {
         let filter = match filter {
             Filter::Bilinear => FilterType::Bilinear,
             Filter::Bicubic => FilterType::CatmullRom,
             Filter::Lanczos3 => FilterType::Lanczos3,
         };
         let window = Window { x: off_zeros(window.x, window.w, w, self.w), ..window };
-        let image = ImageRef::new(self.row, self.h, &self.bytes, pixel).map_err(|e| e.to_string())?;
-        let region = CroppedImage::new(&image, self.left, 0, self.w, self.h).map_err(|e| e.to_string())?;
-        let mut out = Image::new(w, h, pixel);
+        let image =
+            TypedImageRef::<P>::from_buffer(self.row, self.h, &self.bytes).map_err(|e| e.to_string())?;
+        let region = TypedCroppedImage::from_ref(&image, self.left, 0, self.w, self.h);
+        let region = region.map_err(|e| e.to_string())?;
+        let mut bytes = vec![0; w as usize * h as usize * self.channels];
+        let mut out = TypedImage::<P>::from_buffer(w, h, &mut bytes).map_err(|e| e.to_string())?;
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(filter))
             .crop(window.x, window.y, window.w, window.h)
             .use_alpha(false);
-        Resizer::new().resize(&region, &mut out, &options).map_err(|e| e.to_string())?;
-        Ok(out.into_vec())
+        Resizer::new().resize_typed(&region, &mut out, &options).map_err(|e| e.to_string())?;
+        Ok(bytes)
     }
 }
 

@@ -60,7 +60,7 @@ fn print_table(report: &Report) -> Result<()> {
     )?;
     say!("{:14} {:>10} {:>10} {:>10}", "ms", "p50", "p95", "min")?;
     let ms = &report.ms;
-    let stages: [(&str, &Option<Speed>); 7] = [
+    let stages: [(&str, &Option<Speed>); 8] = [
         ("open", &ms.open),
         ("warm up", &ms.warm_up),
         ("encode image", &ms.encode_image),
@@ -68,6 +68,7 @@ fn print_table(report: &Report) -> Result<()> {
         ("search image", &ms.search_image),
         ("search text", &ms.search_text),
         ("scan", &ms.scan),
+        ("cancel a scan", &ms.cancel),
     ];
     for (name, speed) in stages.into_iter().filter_map(|(name, speed)| Some((name, speed.as_ref()?))) {
         say!("{name:14} {:10.3} {:10.3} {:10.3}", speed.median, speed.p95, speed.min)?;

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod bench_device;
 pub mod bench_search;
+pub mod bench_stage;
 pub mod demo;
 mod demo_report;
 pub mod eval;

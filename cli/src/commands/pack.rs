@@ -65,6 +65,9 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     for (model, reason) in report.models.iter().filter_map(|m| Some((m.model, m.kept.as_ref()?))) {
         note!("the {model} runs as ONNX, slower than compiled: {reason}");
     }
+    if let Some(what) = &report.unread_on_phones {
+        note!("phones will refuse words for this pack: they do not read {what} in its tokenizer");
+    }
     if json {
         let models: Vec<_> = report
             .models

@@ -1,15 +1,62 @@
 //! EXIF orientation.
 
-use image::metadata::Orientation;
-
 use crate::frame::FrameError;
 use crate::preprocess::Photo;
 use crate::preprocess::color::{reverse_pixels, transpose};
 
+/// What turns a stored picture upright, by EXIF's numbers; a turn is clockwise and comes before a mirroring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Orientation {
+    NoTransforms = 1,
+    FlipHorizontal,
+    Rotate180,
+    FlipVertical,
+    Rotate90FlipH,
+    Rotate90,
+    Rotate270FlipH,
+    Rotate270,
+}
+
+const ALL: [Orientation; 8] = [
+    Orientation::NoTransforms,
+    Orientation::FlipHorizontal,
+    Orientation::Rotate180,
+    Orientation::FlipVertical,
+    Orientation::Rotate90FlipH,
+    Orientation::Rotate90,
+    Orientation::Rotate270FlipH,
+    Orientation::Rotate270,
+];
+
 /// The turn and mirror that an EXIF block (TIFF header first) asks for; none if it is missing or unreadable, as a
 /// viewer would do.
 pub(super) fn from_exif(exif: Option<&[u8]>) -> Orientation {
-    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+    exif.and_then(entry).unwrap_or(Orientation::NoTransforms)
+}
+
+/// The orientation entry of a TIFF's first directory: tag 0x112, one 16-bit number.
+fn entry(tiff: &[u8]) -> Option<Orientation> {
+    let big = match tiff.get(..4)? {
+        b"II*\0" => false,
+        b"MM\0*" => true,
+        _ => return None,
+    };
+    let u16_at = |at: usize| {
+        let pair = *tiff.get(at..)?.first_chunk()?;
+        Some(if big { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) })
+    };
+    let u32_at = |at: usize| {
+        let four = *tiff.get(at..)?.first_chunk()?;
+        Some(if big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+    };
+    let directory = u32_at(4)? as usize;
+    (0..usize::from(u16_at(directory)?))
+        .find_map(|i| {
+            let at = directory + 2 + 12 * i;
+            let found = (u16_at(at)?, u16_at(at + 2)?, u32_at(at + 4)?) == (0x112, 3, 1);
+            found.then(|| u16_at(at + 8)).flatten()
+        })
+        .and_then(|number| ALL.get(usize::from(number).checked_sub(1)?).copied())
 }
 
 /// Packed RGB of `w × h` as stored, turned upright.

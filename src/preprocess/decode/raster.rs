@@ -1,20 +1,45 @@
 //! PNG and WebP.
 
-use std::io::Cursor;
-
-use image::codecs::png::PngDecoder;
-use image::codecs::webp::WebPDecoder;
-use image::error::{ImageError, ImageResult};
-use image::{DynamicImage, ImageDecoder, Limits};
+use std::io::{Cursor, Error as IoError, ErrorKind};
 
 use super::{DecodeError, DecodeOptions, PhotoFormat, broken, check_size, orient};
 use crate::preprocess::Photo;
 
+/// Most that a PNG's chunks may take beside the pixels, in bytes: colour profiles, EXIF.
+const MAX_CHUNKS: usize = 64 << 20;
+
 pub(super) fn decode_png(bytes: &[u8], options: &DecodeOptions) -> Result<Photo, DecodeError> {
-    // Before the header is known: text and colour profile chunks may not take more than this.
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(64 << 20);
-    finish(PhotoFormat::Png, PngDecoder::with_limits(Cursor::new(bytes), limits), options)
+    let fail = |error: png::DecodingError| match error {
+        png::DecodingError::IoError(error) => refuse(PhotoFormat::Png, &error),
+        other => broken(PhotoFormat::Png, &other),
+    };
+    let limits = png::Limits { bytes: MAX_CHUNKS };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.set_ignore_text_chunk(true);
+    // Palettes and less than 8 bits become 8 bits; 16 bits stay, to be rounded below.
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let (w, h) = decoder.read_header_info().map_err(fail)?.size();
+    check_size(w, h, options)?;
+    let mut reader = decoder.read_info().map_err(fail)?;
+    let size = reader.output_buffer_size().ok_or_else(|| broken(PhotoFormat::Png, &"too large"))?;
+    let mut samples = vec![0; size];
+    reader.next_frame(&mut samples).map_err(fail)?;
+    let (colour, depth) = reader.output_color_type();
+    if depth == png::BitDepth::Sixteen {
+        let rounded = |pair: &[u8; 2]| ((u32::from(u16::from_be_bytes(*pair)) + 128) / 257) as u8;
+        samples = samples.as_chunks::<2>().0.iter().map(rounded).collect();
+    }
+    let rgb = match colour {
+        png::ColorType::Grayscale => samples.iter().flat_map(|&v| [v; 3]).collect(),
+        png::ColorType::GrayscaleAlpha => {
+            on_white(samples.as_chunks::<2>().0.iter().map(|&[v, a]| [v, v, v, a]))
+        }
+        png::ColorType::Rgba => on_white(samples.as_chunks::<4>().0.iter().copied()),
+        // Palettes have been expanded.
+        png::ColorType::Rgb | png::ColorType::Indexed => samples,
+    };
+    let orientation = orient::from_exif(reader.info().exif_metadata.as_deref());
+    Ok(orient::upright(rgb, w, h, orientation)?)
 }
 
 pub(super) fn decode_webp(bytes: &[u8], options: &DecodeOptions) -> Result<Photo, DecodeError> {
@@ -24,44 +49,37 @@ pub(super) fn decode_webp(bytes: &[u8], options: &DecodeOptions) -> Result<Photo
     if bytes.len() as u64 + 1 < u64::from(promised) + 8 {
         return Err(DecodeError::Truncated { format: PhotoFormat::WebP });
     }
-    finish(PhotoFormat::WebP, WebPDecoder::new(Cursor::new(bytes)), options)
-}
-
-fn finish(
-    format: PhotoFormat,
-    decoder: ImageResult<impl ImageDecoder>,
-    options: &DecodeOptions,
-) -> Result<Photo, DecodeError> {
-    let fail = |e: ImageError| refuse(format, &e);
-    let mut decoder = decoder.map_err(fail)?;
+    let fail = |error: image_webp::DecodingError| match error {
+        image_webp::DecodingError::IoError(error) => refuse(PhotoFormat::WebP, &error),
+        other => broken(PhotoFormat::WebP, &other),
+    };
+    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(fail)?;
     let (w, h) = decoder.dimensions();
     check_size(w, h, options)?;
-    let exif = decoder.exif_metadata().ok().flatten();
-    let orientation = orient::from_exif(exif.as_deref());
-    // At most 8 bytes a pixel (16-bit RGBA) and as much again inside the decoder.
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(options.max_pixels.saturating_mul(16).saturating_add(64 << 20));
-    decoder.set_limits(limits).map_err(fail)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(fail)?;
+    // 4 bytes a pixel, and as much again inside the decoder.
+    let limit = options.max_pixels.saturating_mul(16).saturating_add(64 << 20);
+    decoder.set_memory_limit(usize::try_from(limit).unwrap_or(usize::MAX));
+    let orientation = orient::from_exif(decoder.exif_metadata().ok().flatten().as_deref());
+    let size = decoder.output_buffer_size().ok_or_else(|| broken(PhotoFormat::WebP, &"too large"))?;
+    let mut samples = vec![0; size];
+    decoder.read_image(&mut samples).map_err(fail)?;
     let rgb =
-        if image.color().has_alpha() { on_white(&image.into_rgba8()) } else { image.into_rgb8().into_raw() };
+        if decoder.has_alpha() { on_white(samples.as_chunks::<4>().0.iter().copied()) } else { samples };
     Ok(orient::upright(rgb, w, h, orientation)?)
 }
 
-fn on_white(rgba: &[u8]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
-    for &[r, g, b, a] in rgba.as_chunks::<4>().0 {
+fn on_white(rgba: impl ExactSizeIterator<Item = [u8; 4]>) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(rgba.len() * 3);
+    for [r, g, b, a] in rgba {
         let a = u32::from(a);
         rgb.extend([r, g, b].map(|v| ((u32::from(v) * a + 255 * (255 - a) + 127) / 255) as u8));
     }
     rgb
 }
 
-fn refuse(format: PhotoFormat, error: &ImageError) -> DecodeError {
-    match error {
-        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            DecodeError::Truncated { format }
-        }
+fn refuse(format: PhotoFormat, error: &IoError) -> DecodeError {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => DecodeError::Truncated { format },
         _ => broken(format, error),
     }
 }

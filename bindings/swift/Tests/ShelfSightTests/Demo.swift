@@ -34,8 +34,8 @@ enum Demo {
 
     /// A window into a wall of boxes, as a camera would give it: Y and interleaved U, V. Counts those not yet released.
     final class Camera: @unchecked Sendable {
-        let width = 480
-        let height = 360
+        let width: Int
+        let height: Int
         private let lock = NSLock()
         private var open = 0
         private(set) var made = 0
@@ -44,6 +44,11 @@ enum Demo {
             let bytes: UnsafeMutableRawBufferPointer
             init(_ count: Int) { bytes = .allocate(byteCount: count, alignment: 16) }
             deinit { bytes.deallocate() }
+        }
+
+        init(width: Int = 480, height: Int = 360) {
+            self.width = width
+            self.height = height
         }
 
         var inUse: Int { lock.withLock { open } }

@@ -61,6 +61,7 @@ final class RefusalTests: XCTestCase {
         for (part, frame) in [
             ("grey plane has 100 B", gray(64, 64, plane(100, 64, 1), 0)),
             ("grey plane has 0 B", gray(64, 64, plane(0, 64, 1), 0)),
+            ("grey plane has 0 B", gray(64, 64, Plane(bytes: .init(start: nil, count: 0), bytesPerRow: 64, bytesPerPixel: 1), 0)),
             ("strides", gray(64, 64, plane(4096, 63, 1), 0)),
             ("strides", gray(64, 64, plane(4096, 64, 0), 0)),
             ("-64", gray(64, 64, plane(4096, -64, 1), 0)),
@@ -78,6 +79,14 @@ final class RefusalTests: XCTestCase {
         await refused("grey plane", "frame") { _ = try await engine.scan(gray(64, 64, plane(9, 64, 1), 0)) }
         await refused("empty", "photo") { _ = try await engine.find(.photo(Data())) }
         await refused("GIF", "photo") { _ = try await engine.find(.photo(Data("GIF89a".utf8))) }
+        let nothing = Plane(bytes: .init(start: nil, count: 0), bytesPerRow: 32, bytesPerPixel: 1)
+        let whole = plane(4096, 64, 1)
+        await refused("U plane has 0 B", "frame") {
+            _ = try await engine.find(.yuv420(width: 64, height: 64, y: whole, u: nothing, v: nothing))
+        }
+        // A stream throws what a single query throws.
+        let stream = AsyncStream<Frame> { $0.yield(gray(64, 64, plane(9, 64, 1), 0)); $0.finish() }
+        await refused("grey plane", "frame") { for try await _ in engine.scan(frames: stream) {} }
         let found = try await engine.find(text: "chips", options: FindOptions(top: 1))
         XCTAssertEqual(found.matches.count, 1)
     }
@@ -110,6 +119,9 @@ final class RefusalTests: XCTestCase {
     func testAMemoryCeiling() async throws {
         let engine = try await Engine.open(Demo.pack, options: EngineOptions(maxMemoryBytes: 1 << 20))
         await refused("ceiling", "memoryCeiling") { _ = try await engine.scan(.photo(Data(contentsOf: Demo.shelf))) }
+        let roomy = try await Engine.open(Demo.pack, options: EngineOptions(maxMemoryBytes: 256 << 20))
+        let scan = try await roomy.scan(.photo(Data(contentsOf: Demo.shelf)))
+        XCTAssertFalse(scan.items.isEmpty)
     }
 
     func testAPackRemovedWhileOpen() async throws {

@@ -167,7 +167,7 @@ class FlowTest {
             assertEquals("shelfsight-bench/1", json["schema"].asString)
             assertEquals("JVM", json.getAsJsonObject("device")["model"].asString)
             assertEquals(3, json.getAsJsonObject("recall")["probes"].asInt)
-            for (stage in listOf("open", "encode_image", "encode_text", "search_image", "scan")) {
+            for (stage in listOf("open", "encode_image", "encode_text", "search_image", "scan", "cancel")) {
                 assertTrue(json.getAsJsonObject("ms").getAsJsonObject(stage)["p50"].asDouble > 0, stage)
             }
         }

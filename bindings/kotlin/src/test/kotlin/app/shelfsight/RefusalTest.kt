@@ -1,5 +1,13 @@
 package app.shelfsight
 
+import app.shelfsight.internal.Bridge
+import app.shelfsight.internal.FastPath
+import app.shelfsight.internal.FfiConverterTypeFailure
+import app.shelfsight.internal.FfiConverterTypeRequest
+import app.shelfsight.internal.NativeEngine
+import app.shelfsight.internal.OpenSettings
+import app.shelfsight.internal.Request
+import app.shelfsight.internal.Work
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.flowOf
 import kotlinx.coroutines.runBlocking
@@ -74,6 +82,36 @@ class RefusalTest {
         }
     }
 
+    /** As a caller in Java, or one who forgot a plane, would pass them; the buffers of a frame cannot be null in Kotlin. */
+    @Test
+    fun `null planes at the border`() {
+        val settings = OpenSettings(verify = false, maxPackBytes = null, maxMemoryBytes = null, threads = 1u)
+        val native = NativeEngine.open(Demo.pack.path, settings)
+        val key = native.key().toLong()
+        fun reason(vararg planes: ByteBuffer?): String {
+            val layout = yuv(4096).layout
+            val job = FastPath.begin(key)
+            val request = Request(job.toULong(), layout, Work.Find(null, null, 1u), emptyList(), barcodes = false)
+            val bytes = ByteBuffer.allocate(FfiConverterTypeRequest.allocationSize(request).toInt())
+            FfiConverterTypeRequest.write(request, bytes)
+            val reply = ByteBuffer.wrap(FastPath.query(key, bytes.array(), planes[0], planes[1], planes[2]))
+            FastPath.end(key, job)
+            assertEquals(1, reply.get().toInt())
+            return (Bridge.exception(FfiConverterTypeFailure.read(reply)) as FrameException).reason
+        }
+        assertTrue("Y plane has 0 B" in reason(null, direct(1024), direct(1024)))
+        assertTrue("U plane has 0 B" in reason(direct(4096), null, direct(1024)))
+        assertTrue("V plane has 0 B" in reason(direct(4096), direct(1024), null))
+        // A request that is not one, and an engine that never was.
+        val broken = ByteBuffer.wrap(FastPath.query(key, ByteArray(3), null, null, null))
+        assertEquals(1, broken.get().toInt())
+        assertTrue(Bridge.exception(FfiConverterTypeFailure.read(broken)) is LibraryFaultException)
+        native.shut()
+        assertEquals(-1, FastPath.begin(key))
+        FastPath.cancel(key, 7)
+        FastPath.end(-5, 7)
+    }
+
     private fun yuv(bytes: Int) = Frame.yuv420(
         64, 64, Plane(direct(bytes), 64, 1), Plane(direct(1024), 32, 1), Plane(direct(1024), 32, 1),
     )
@@ -120,6 +158,19 @@ class RefusalTest {
         }
         Demo.withEngine(EngineOptions(maxMemoryBytes = 256L shl 20)) { engine ->
             assertTrue(engine.scan(Frame.photo(Demo.shelf.readBytes())).items.isNotEmpty())
+        }
+    }
+
+    @Test
+    fun `a pack replaced while open stays what it was, beside the new one`() = runBlocking<Unit> {
+        val copy = File(folder, "copy.shelf").apply { writeBytes(Demo.pack.readBytes()) }
+        Engine.open(copy).use { first ->
+            Packs.import(copy) { Demo.pack.inputStream() }.collect()
+            Engine.open(copy).use { second ->
+                val options = FindOptions(top = 3)
+                assertEquals(first.find("chips", options).matches, second.find("chips", options).matches)
+            }
+            assertEquals(1, first.find("chips", FindOptions(top = 1)).matches.size)
         }
     }
 

@@ -96,7 +96,7 @@ class BenchmarkScreen(private val activity: MainActivity) : Screen {
         val report = JSONObject(json)
         val ms = report.getJSONObject("ms")
         val lines = mutableListOf("%-14s %8s %8s".format("ms", "p50", "p95"))
-        for (stage in listOf("open", "warm_up", "encode_image", "encode_text", "search_image", "search_text", "scan")) {
+        for (stage in STAGES) {
             val speed = ms.optJSONObject(stage) ?: continue
             lines += "%-14s %8.2f %8.2f".format(stage.replace('_', ' '), speed.getDouble("p50"), speed.getDouble("p95"))
         }
@@ -122,5 +122,7 @@ class BenchmarkScreen(private val activity: MainActivity) : Screen {
 
     private companion object {
         const val ROUNDS = 20
+        val STAGES =
+            listOf("open", "warm_up", "encode_image", "encode_text", "search_image", "search_text", "scan", "cancel")
     }
 }

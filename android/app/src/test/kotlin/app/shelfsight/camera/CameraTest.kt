@@ -7,15 +7,18 @@ import android.graphics.BitmapFactory
 import android.graphics.ImageFormat
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
+import android.media.Image
 import android.os.Looper
 import android.os.PowerManager
 import android.view.View
 import app.shelfsight.Engine
 import app.shelfsight.FindOptions
 import app.shelfsight.Frame
+import app.shelfsight.FrameException
 import app.shelfsight.Heat
 import app.shelfsight.android.CameraException
 import app.shelfsight.android.CameraFrames
+import app.shelfsight.android.Held
 import app.shelfsight.android.deviceFacts
 import app.shelfsight.android.followThermalStatus
 import app.shelfsight.android.heatOf
@@ -25,6 +28,7 @@ import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNull
+import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -38,6 +42,7 @@ import org.robolectric.shadows.ShadowCameraCharacteristics
 import org.robolectric.shadows.StreamConfigurationMapBuilder
 import android.util.Size
 import java.io.File
+import java.nio.ByteBuffer
 
 /** The library's Android part: bitmaps, rotations, heat, and what the camera may refuse. */
 @RunWith(RobolectricTestRunner::class)
@@ -74,6 +79,68 @@ class CameraTest {
             val coarse = engine.find(Frame.of(small), options = options.copy(top = 20)).matches.map { it.product }
             assertTrue("${best.product.id} is not among $coarse", best.product in coarse.take(10))
         }
+    }
+
+    /** An image as Camera2 gives it, until it is closed. */
+    private class Picture(private val kind: Int, private val count: Int = 3) : Image() {
+        var closed = false
+        private fun <T> open(value: T): T = if (closed) throw IllegalStateException("Image is already closed") else value
+        override fun getFormat() = open(kind)
+        override fun getWidth() = open(64)
+        override fun getHeight() = open(48)
+        override fun getTimestamp() = open(0L)
+        override fun getTransform() = 0
+        override fun getScalingMode() = 0
+        override fun getPlanes(): Array<Image.Plane> = open(
+            Array(count) {
+                object : Image.Plane() {
+                    override fun getRowStride() = if (it == 0) 64 else 32
+                    override fun getPixelStride() = 1
+                    override fun getBuffer(): ByteBuffer = ByteBuffer.allocateDirect(rowStride * if (it == 0) 48 else 24)
+                }
+            },
+        )
+        override fun close() {
+            closed = true
+        }
+    }
+
+    @Test
+    fun `images that cannot be read are refused, not crashed on`() = runBlocking<Unit> {
+        fun refused(part: String, make: () -> Frame) {
+            val reason = assertThrows(FrameException::class.java) { make() }.reason
+            assertTrue(reason, part in reason)
+        }
+        refused("format ${ImageFormat.JPEG}") { Frame.of(Picture(ImageFormat.JPEG), 0) }
+        refused("2 planes") { Frame.of(Picture(ImageFormat.YUV_420_888, 2), 0) }
+        refused("closed") { Frame.of(Picture(ImageFormat.YUV_420_888).apply { close() }, 0) }
+        val gone = Bitmap.createBitmap(8, 8, Bitmap.Config.ARGB_8888).apply { recycle() }
+        refused("recycled") { Frame.of(gone) }
+        val image = Picture(ImageFormat.YUV_420_888)
+        Engine.open(demo.resolve("demo.shelf")).use { engine ->
+            Frame.of(image, 90).use { engine.find(it, options = FindOptions(barcodes = false)) }
+            assertTrue(image.closed)
+            val turned = runCatching { engine.find(Frame.of(Picture(ImageFormat.YUV_420_888), 45)) }.exceptionOrNull()
+            assertTrue("$turned", turned is FrameException)
+        }
+    }
+
+    @Test
+    fun `the reader is closed after the last frame that reads from it`() {
+        var closed = 0
+        val held = Held { closed++ }
+        val frames = List(2) { held.frame(Picture(ImageFormat.YUV_420_888), 0)!! }
+        assertNull(held.frame(Picture(ImageFormat.YUV_420_888).apply { close() }, 0))
+        frames[0].close()
+        held.release() // the stream ends while a query reads the second frame
+        assertEquals(0, closed)
+        frames[1].close()
+        frames[1].close()
+        assertEquals(1, closed)
+        val late = Picture(ImageFormat.YUV_420_888)
+        assertNull(held.frame(late, 0))
+        assertTrue(late.closed)
+        assertEquals(1, closed)
     }
 
     @Test

@@ -22,6 +22,8 @@ import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.buffer
 import kotlinx.coroutines.flow.callbackFlow
 import java.io.IOException
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.AtomicReference
 
 /** The camera cannot be used: permission, another app, or a fault of the device. */
 public class CameraException(public val reason: String) : IOException(reason)
@@ -72,13 +74,19 @@ public class CameraFrames(context: Context) {
         val handler = Handler(thread.looper)
         // One that is looked at, one that waits, one that the camera writes.
         val reader = ImageReader.newInstance(choice.size.width, choice.size.height, ImageFormat.YUV_420_888, 3)
+        val held = Held {
+            reader.close()
+            thread.quitSafely()
+        }
         reader.setOnImageAvailableListener({
-            val image = it.acquireLatestImage() ?: return@setOnImageAvailableListener
+            // The stream may end while this runs: the reader then refuses, and there is nobody to tell.
+            val image = runCatching { it.acquireLatestImage() }.getOrNull() ?: return@setOnImageAvailableListener
             val rotation = uprightRotation(choice.sensorOrientation, displayDegrees(), choice.facesFront)
-            val frame = Frame.of(image, rotation)
+            val frame = held.frame(image, rotation) ?: return@setOnImageAvailableListener
             if (trySend(frame).isFailure) frame.close()
         }, handler)
-        var device: CameraDevice? = null
+        val ended = AtomicBoolean()
+        val device = AtomicReference<CameraDevice?>()
         val targets = listOfNotNull(preview, reader.surface)
         val session = object : CameraCaptureSession.StateCallback() {
             override fun onConfigured(session: CameraCaptureSession) {
@@ -98,9 +106,14 @@ public class CameraFrames(context: Context) {
         }
         val state = object : CameraDevice.StateCallback() {
             override fun onOpened(camera: CameraDevice) {
-                device = camera
-                @Suppress("DEPRECATION") // its successor needs Android 9
-                camera.createCaptureSession(targets, session, handler)
+                device.set(camera)
+                if (ended.get()) device.getAndSet(null)?.close()
+                try {
+                    @Suppress("DEPRECATION") // its successor needs Android 9
+                    camera.createCaptureSession(targets, session, handler)
+                } catch (gone: Exception) {
+                    close(CameraException("the camera went away: ${gone.message}"))
+                }
             }
 
             override fun onDisconnected(camera: CameraDevice) {
@@ -121,9 +134,9 @@ public class CameraFrames(context: Context) {
             close(CameraException("the camera cannot be opened: ${refused.message}"))
         }
         awaitClose {
-            device?.close()
-            reader.close()
-            thread.quitSafely()
+            ended.set(true)
+            device.getAndSet(null)?.close()
+            held.release()
         }
     }.buffer(Channel.RENDEZVOUS)
 }
