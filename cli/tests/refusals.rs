@@ -309,6 +309,28 @@ fn own_encoders_are_compiled() {
 }
 
 #[test]
+fn words_of_a_script_the_encoder_does_not_know_find_nothing() {
+    let dir = own_shop();
+    let dir = dir.path();
+    let find = |text| ["find", "--text", text, "--pack", "shop.shelf"];
+    for text in ["Хлеб", "חלב", "우유", "🍞"] {
+        let said = refused(&find(text), dir);
+        assert!(said.contains("knows none of these words"), "{said}");
+    }
+    // Beside a photo they say nothing; a known word among them counts.
+    let both = ["find", "img/rings.png", "--text", "Хлеб", "--pack", "shop.shelf"];
+    let found = json(&both, dir);
+    assert_eq!(found["results"][0]["id"], "rings");
+    assert!(found["results"][0]["evidence"]["text"].is_null());
+    assert_eq!(json(&find("Хлеб soap"), dir)["results"][0]["id"], "checks");
+    // A product known by such a name alone cannot be found, so the build says so.
+    fs::write(dir.join("cyr.csv"), "id,title\na,Хлеб\nb,soap\n").unwrap();
+    let said =
+        refused(&["pack", "build", "--catalog", "cyr.csv", "--images", "img", "--out", "x.shelf"], dir);
+    assert!(said.contains("line 2"), "{said}");
+}
+
+#[test]
 fn eval_counts_queries_that_cannot_be_asked() {
     let dir = own_shop();
     let dir = dir.path();

@@ -115,7 +115,8 @@ fn needed_side(encoder: &ImageEncoder) -> u32 {
     (spec.width.max(spec.height) as f32 / spec.crop_fraction).ceil() as u32
 }
 
-/// Vectors of all texts. A text of which the tokenizer leaves nothing (zero-width spaces, say) has none.
+/// Vectors of all texts. A text of which the tokenizer leaves nothing (zero-width spaces, say), or knows nothing (another
+/// script), has none.
 pub(super) fn texts(
     rows: &[CatalogueRow],
     encoder: Option<&TextEncoder>,
@@ -128,8 +129,8 @@ pub(super) fn texts(
         .par_iter()
         .map(|row| {
             let encoded = texts_of(row).into_iter().map(|text| encoder.encode(&text));
-            let vectors =
-                encoded.filter(|v| !matches!(v, Err(EncodeError::EmptyText))).collect::<Result<_, _>>();
+            let nothing = |v: &_| matches!(v, Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }));
+            let vectors = encoded.filter(|v| !nothing(v)).collect::<Result<_, _>>();
             progress(BuildStep::Texts, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
             vectors.map_err(|reason| BuildError::Text {
                 line: row.line,

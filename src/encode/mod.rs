@@ -87,6 +87,14 @@ pub enum EncodeError {
     /// Nothing to encode in the text.
     #[error("the text is empty")]
     EmptyText,
+    /// Not one word of the text is in the vocabulary.
+    #[error(
+        "encoder {name} knows none of these words; write them in a language and script it was trained on"
+    )]
+    UnknownText {
+        /// The encoder's name.
+        name: String,
+    },
     /// The tokenizer refuses the text.
     #[error("encoder {name}: the text cannot be tokenized: {reason}")]
     Tokenize {

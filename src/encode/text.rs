@@ -179,7 +179,11 @@ impl TextEncoder {
             return Err(EncodeError::EmptyText);
         }
         let found = self.tokenizer.encode(text).map_err(|reason| fail(one_line(&reason)))?;
-        let mut ids: Vec<i64> = found.ok_or(EncodeError::EmptyText)?.into_iter().map(i64::from).collect();
+        let found = found.ok_or(EncodeError::EmptyText)?;
+        if self.tokenizer.knows_nothing_of(&found) {
+            return Err(EncodeError::UnknownText { name: self.manifest.name.clone() });
+        }
+        let mut ids: Vec<i64> = found.into_iter().map(i64::from).collect();
         let mut mask = vec![1; ids.len()];
         if let Some(length) = self.length {
             ids.resize(length, self.pad_id);

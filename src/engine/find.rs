@@ -90,7 +90,9 @@ impl Engine {
             let _held = self.memory.reserve(encoder.memory())?;
             encoded.text = match ms.measure("encode", || encoder.encode_until(text, cancel)) {
                 Ok(vector) => Some(vector),
-                Err(EncodeError::EmptyText) if query.frame.is_some() => None,
+                Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }) if query.frame.is_some() => {
+                    None
+                }
                 Err(EncodeError::EmptyText) => return Err(FindError::EmptyQuery),
                 Err(error) => return Err(error.into()),
             };

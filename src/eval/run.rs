@@ -8,6 +8,7 @@ use super::metrics::{Interval, mean, percentile};
 use super::scores::Scores;
 use super::submission::ranking;
 use crate::build::QueryRow;
+use crate::encode::EncodeError;
 use crate::engine::{EncodedQuery, Engine, FindError, Found, Match, QUERY_DECODE, Query, Timings};
 use crate::options::FindOptions;
 use crate::preprocess::{self, DecodeError};
@@ -244,7 +245,9 @@ impl Run<'_> {
         let full = Query { frame: frame.as_ref(), text: query.text.as_deref() };
         let start = Instant::now();
         let encoded = match self.engine.encode(&full, &self.options) {
-            Err(FindError::EmptyQuery) => return Ok(QueryResult::lost(at, QueryFault::Words)),
+            Err(FindError::EmptyQuery | FindError::Encode(EncodeError::UnknownText { .. })) => {
+                return Ok(QueryResult::lost(at, QueryFault::Words));
+            }
             encoded => encoded?,
         };
         let found = self.engine.find_encoded(&encoded, &self.options)?;

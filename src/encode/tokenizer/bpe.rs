@@ -61,6 +61,10 @@ impl Bpe {
         self.ids.get(token).copied()
     }
 
+    pub fn unknown(&self) -> Option<u32> {
+        self.ids.get(self.unknown.as_deref()?).copied()
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }

@@ -31,6 +31,10 @@ use wordpiece::WordPiece;
 /// Names that tokenizers give to their padding token.
 const PAD_TOKENS: [&str; 3] = ["[PAD]", "<pad>", "<|endoftext|>"];
 
+/// Names that tokenizers read by the library give to what they do not know.
+#[cfg(feature = "any-tokenizer")]
+const UNKNOWN_TOKENS: [&str; 2] = ["[UNK]", "<unk>"];
+
 /// Most bytes that normalisation may make of one: beyond it a file is taken for hostile.
 const MAX_GROWTH: usize = 32;
 
@@ -137,6 +141,22 @@ impl Tokenizer {
         }
     }
 
+    /// Whether all of a text's ids stand for "unknown", as words of another script do: encoded, every such text is the
+    /// same.
+    pub fn knows_nothing_of(&self, ids: &[u32]) -> bool {
+        let (unknown, special) = match &self.kind {
+            Kind::Own(own) => (own.model.unknown(), own.template.around(&[])),
+            #[cfg(feature = "any-tokenizer")]
+            Kind::Library(library, _) => {
+                let unknown = UNKNOWN_TOKENS.iter().find_map(|token| library.token_to_id(token));
+                let special = library.encode("", true).map(|e| e.get_ids().to_vec()).unwrap_or_default();
+                (unknown, special)
+            }
+        };
+        let Some(unknown) = unknown else { return false };
+        ids.contains(&unknown) && ids.iter().all(|id| *id == unknown || special.contains(id))
+    }
+
     /// Ids of a text with the special tokens around it; `None` if nothing of it is left.
     ///
     /// # Errors
@@ -188,6 +208,15 @@ impl Model {
             Self::WordPiece(model) => model.id_of(token),
             Self::Bpe(model) => model.id_of(token),
             Self::Unigram(model) => model.id_of(token),
+        }
+    }
+
+    /// The id of what the vocabulary does not have.
+    fn unknown(&self) -> Option<u32> {
+        match self {
+            Self::WordPiece(model) => model.unknown(),
+            Self::Bpe(model) => model.unknown(),
+            Self::Unigram(model) => model.unknown(),
         }
     }
 

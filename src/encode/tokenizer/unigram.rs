@@ -59,6 +59,10 @@ impl Unigram {
         self.ids.get(token).copied()
     }
 
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
     pub fn len(&self) -> usize {
         self.scores.len()
     }

@@ -33,6 +33,10 @@ impl WordPiece {
         self.ids.get(token).copied()
     }
 
+    pub fn unknown(&self) -> Option<u32> {
+        self.unknown
+    }
+
     pub fn len(&self) -> usize {
         self.ids.len()
     }
