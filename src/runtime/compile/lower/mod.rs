@@ -197,7 +197,10 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<(), CompileError> {
-        if self.fold(node) || self.is_inner(node) && node.op == "Mul" {
+        if self.fold(node) {
+            return self.rows_of_table(node);
+        }
+        if self.is_inner(node) && node.op == "Mul" {
             return Ok(());
         }
         if self.over_scores(node)? || self.over_masks(node)? {

@@ -84,6 +84,19 @@ impl Lowering<'_> {
         (0..at[0].len()).map(|i| self.count([at[0][i], at[1][i], at[2][i], at[3][i]])).collect()
     }
 
+    /// The first rows of a table, as many as the text is long: a value from here on, which fixes its place among the weights.
+    pub(super) fn rows_of_table(&mut self, node: &Node) -> Result<(), CompileError> {
+        let table = self.constant(node, 0).filter(|c| c.floats().is_some() && c.dims.len() == 3);
+        let name = &node.outputs[0];
+        if node.op == "Slice"
+            && table.is_some_and(|c| c.dims[0] == 1)
+            && let Some(rows) = self.over_length(node, name)?
+        {
+            self.keep(name.clone(), rows);
+        }
+        Ok(())
+    }
+
     /// An array that follows from the free length as a constant of the greatest length, of which a run reads the
     /// beginning: positions and what is looked up by them.
     pub(super) fn over_length(&mut self, node: &Node, name: &str) -> Result<Option<Value>, CompileError> {
