@@ -2,10 +2,10 @@
 """Our index beside FAISS, ScaNN, USearch and turbovec: same vectors, one query at a time on one thread.
 
   scripts/bench_search.py VECTORS_DIR [--queries 500] [--metric l2|ip] [--peers faiss,scann,usearch,turbovec]
-      [--rounds 2] [--out DIR] [--shelfsight PATH] [--quick]
+      [--rounds 2] [--out DIR] [--venv DIR] [--shelfsight PATH] [--quick]
 
 VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs the rivals from PyPI into a
-virtual environment of its own (DIR/venv), runs `shelfsight bench search` and the rivals in turns (--rounds
+virtual environment (DIR/venv unless --venv names one), runs `shelfsight bench search` and the rivals in turns (--rounds
 times; of each configuration the median of the medians counts), and writes DIR/search.jsonl (a line a
 configuration), DIR/search.md (a table, best time at each recall), DIR/recall-time.svg and
 DIR/recall-bytes.svg.
@@ -26,16 +26,18 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 PACKAGES = {"faiss": "faiss-cpu", "scann": "scann", "usearch": "usearch", "turbovec": "turbovec"}
 
 
-def environment(out: str, peers: list[str]) -> str:
+def environment(venv: str, peers: list[str]) -> str:
     """A virtual environment with the rivals; returns its interpreter."""
-    venv = os.path.join(out, "venv")
     python = os.path.join(venv, "bin", "python")
     if not os.path.exists(python):
         subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    wanted = ["numpy", "matplotlib"] + [PACKAGES[p] for p in peers]
+    # The exact answers are FAISS's whoever else runs.
+    wanted = ["numpy", "matplotlib", *dict.fromkeys([PACKAGES["faiss"], *(PACKAGES[p] for p in peers)])]
     for package in wanted:
-        done = subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", package])
-        if done.returncode:
+        install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", package]
+        if subprocess.run([python, "-m", "pip", "show", "-q", package], stderr=subprocess.DEVNULL).returncode == 0:
+            continue
+        if subprocess.run(install).returncode:
             print(f"{package} cannot be installed here and is left out", file=sys.stderr)
     return python
 
@@ -270,42 +272,45 @@ def chart(args):
     colours = dict(
         shelfsight="#d6336c", faiss="#1c7ed6", scann="#2f9e44", usearch="#f08c00", turbovec="#7048e8"
     )
-    budgets = sorted({row["bytes_per_vector"] for row in rows if row["peer"] == "shelfsight"})
-    for name, key, label, log in (
-        ("recall-time", "ms_median", "ms a query, one thread", True),
-        ("recall-bytes", "bytes_per_vector", "bytes a vector, all in", True),
+    for name, key, label in (
+        ("recall-time", "ms_median", "ms a query, one thread"),
+        ("recall-bytes", "bytes_per_vector", "bytes a vector, all in"),
     ):
-        figure, axes = plt.subplots(figsize=(8, 5))
-        for peer in colours:
-            own = [row for row in rows if row["peer"] == peer]
+        figure, axes = plt.subplots(figsize=(9, 6))
+        for peer, colour in colours.items():
             groups = {}
-            for row in own:
-                groups.setdefault(
-                    row["config"].split(" nprobe")[0].split(" probe")[0].split(" leaves")[0].split(" ef")[0],
-                    [],
-                ).append(row)
-            for _at, (group, members) in enumerate(groups.items()):
+            for row in rows:
+                if row["peer"] == peer:
+                    # One line an index, one point a depth; against bytes one line a peer, one point an index.
+                    group = index_of(row["config"]) if key == "ms_median" else ""
+                    groups.setdefault(group, []).append(row)
+            for group, members in groups.items():
                 best = frontier(members, key)
-                style = "-o" if name == "recall-time" else "o"
                 size = members[0]["bytes_per_vector"]
                 axes.plot(
                     [r[key] for r in best],
                     [r["recall10"] for r in best],
-                    style,
-                    color=colours[peer],
+                    "-o",
+                    color=colour,
                     markersize=3,
                     linewidth=1.6 if peer == "shelfsight" else 0.8,
                     alpha=1 if peer == "shelfsight" else 0.6,
-                    label=f"{peer}, {size:.0f} B: {group.split(' lists')[0]}",
+                    label=f"{peer}, {size:.0f} B: {group}" if group else peer,
                 )
-        axes.set_xscale("log" if log else "linear")
+        axes.set_xscale("log")
         axes.set_xlabel(label)
         axes.set_ylabel("recall@10")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=6, loc="lower right")
         figure.tight_layout()
         figure.savefig(os.path.join(args.out, f"{name}.svg"))
-    del budgets
+
+
+def index_of(config):
+    """A configuration without its depth of search."""
+    for word in (" nprobe", " probe", " leaves", " ef"):
+        config = config.split(word)[0]
+    return config
 
 
 def frontier(rows, key):
@@ -322,22 +327,15 @@ def frontier(rows, key):
 
 
 def ours(args):
-    command = [
-        args.shelfsight,
-        "bench",
-        "search",
-        "--vectors",
-        args.vectors,
-        "--metric",
-        args.metric,
-        "--queries",
-        str(args.queries),
-        "--json",
-    ]
-    if args.bytes:
-        command += ["--bytes", str(args.bytes)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    rows = []
+    for whole in ([], ["--whole"]):
+        command = [args.shelfsight, "bench", "search", "--vectors", args.vectors, "--metric", args.metric]
+        command += ["--queries", str(args.queries), "--json", *whole]
+        if args.bytes and not whole:
+            command += ["--bytes", str(args.bytes)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows += [json.loads(line) for line in done.stdout.splitlines()]
+    return rows
 
 
 def median(rounds):
@@ -388,6 +386,7 @@ def main():
     ask.add_argument("--bytes", type=int, help="one number of bytes of ours instead of all")
     ask.add_argument("--quick", action="store_true", help="fewer configurations of FAISS")
     ask.add_argument("--out", default="bench-search")
+    ask.add_argument("--venv", help="environment to use instead of DIR/venv")
     ask.add_argument("--shelfsight", default=os.path.join(ROOT, "target", "release", "shelfsight"))
     ask.add_argument("--step", choices=("all", "rivals", "chart"), default="all", help=argparse.SUPPRESS)
     args = ask.parse_args()
@@ -398,7 +397,7 @@ def main():
     if args.step == "chart":
         return chart(args)
     os.makedirs(args.out, exist_ok=True)
-    python = environment(args.out, args.peers)
+    python = environment(args.venv or os.path.join(args.out, "venv"), args.peers)
     again = [
         python,
         os.path.abspath(__file__),
@@ -412,20 +411,25 @@ def main():
         "--out",
         args.out,
     ] + (["--quick"] if args.quick else [])
-    with subprocess.Popen(
+    mine, theirs = [], []
+    rivals = subprocess.Popen(
         [*again, "--step", "rivals"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        while process.stdout.readline().strip() not in ("ready", ""):
-            pass
-        mine = []
+    )
+
+    def hear(wanted):
+        for line in rivals.stdout:
+            if line.strip() == wanted:
+                return
+        sys.exit(f"the rivals ended before they were {wanted}; what is above says why")
+
+    with rivals:
+        hear("ready")
         for _ in range(args.rounds):
-            process.stdin.write("round\n")
-            process.stdin.flush()
-            process.stdout.readline()
+            print("round", file=rivals.stdin, flush=True)
+            hear("done")
             mine.append(ours(args))
-        process.stdin.write("end\n")
-        process.stdin.close()
-        theirs = [json.loads(line) for line in process.stdout if line.startswith("{")]
+        rivals.stdin.close()
+        theirs = [json.loads(line) for line in rivals.stdout if line.startswith("{")]
     rows = median(mine) + theirs
     with open(os.path.join(args.out, "search.jsonl"), "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)

@@ -38,7 +38,7 @@ fn what_was_acknowledged_is_found_after_a_crash() {
     let path = folder.path().join("shop.shelf.journal");
     let pack_of = pack("Oat milk");
 
-    let mut live = Live::new(view.lists().unwrap());
+    let mut live = Live::new(&view);
     let (mut journal, _) = Journal::open(&path, &pack_of).unwrap();
     let mut ends = vec![journal.len()];
     for x in v.chunks(D).skip(built) {
@@ -54,7 +54,7 @@ fn what_was_acknowledged_is_found_after_a_crash() {
         let (_, found) = Journal::open(&path, &pack_of).unwrap();
         let acknowledged = ends.iter().filter(|&&end| end <= cut as u64).count() - 1;
         assert_eq!(found.records.len(), acknowledged);
-        let mut again = Live::new(view.lists().unwrap());
+        let mut again = Live::new(&view);
         found.records.iter().for_each(|record| assert!(again.insert(record).is_ok()));
         let probe = Probe { lists: 16, refine: 400, ..Probe::default() };
         for q in v.chunks(D).skip(built) {

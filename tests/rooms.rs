@@ -19,7 +19,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("live", &["frame", "geometry"]),
     ("pack", &[]),
     ("quant", &["kernels"]),
-    ("index", &["quant", "kernels", "pack", "embedding"]),
+    ("index", &["quant", "kernels", "pack", "embedding", "cancel"]),
     ("fuse", &["frame", "geometry", "preprocess", "encode", "cancel"]),
     ("options", &["geometry", "pack", "cancel"]),
 ];

@@ -75,9 +75,12 @@ pub struct BenchSearchArgs {
     /// What vectors are compared by.
     #[arg(long, value_enum, default_value_t = MetricArg::L2)]
     pub metric: MetricArg,
-    /// Bytes a vector, all in; 16, 40, 72 and 160 without it.
+    /// Bytes a vector, all in; 16, 40, 72 and 160 without it, and 16 and 32 of code with --whole.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1025))]
     pub bytes: Option<u32>,
+    /// One list of 4-bit codes, all of them looked at, instead of inverted lists: what the scan alone does.
+    #[arg(long)]
+    pub whole: bool,
     /// Queries.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub queries: u32,
@@ -211,6 +214,37 @@ pub enum PackCommand {
         /// The pack.
         pack: PathBuf,
     },
+    /// Add products to a pack without building it anew: to the journal beside it, which every command reads.
+    Add(AddArgs),
+    /// Delete products from a pack, in the journal beside it.
+    Remove {
+        /// The pack.
+        pack: PathBuf,
+        /// Ids of the products; all are there, or none is deleted.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Write a new pack with what was added and without what was deleted in the old one's place.
+    Compact {
+        /// The pack.
+        pack: PathBuf,
+    },
+}
+
+/// `shelfsight pack add`
+#[derive(Args)]
+pub struct AddArgs {
+    /// The pack.
+    pub pack: PathBuf,
+    /// Products to add, CSV or JSONL with the columns of a catalogue.
+    #[arg(long)]
+    pub catalog: PathBuf,
+    /// Folder that the picture paths start from.
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Replace products of the same id instead of refusing them.
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `shelfsight pack build`

@@ -131,6 +131,7 @@ pub fn build_pack(
         image_index: image_index.as_ref().map(|i| i.meta.clone()),
         text_index: text_index.as_ref().map(|i| i.meta.clone()),
         licences: loaded.licences(),
+        compacted_from: None,
     };
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
     let (meta, bytes) = write::write(out, &meta, &rows, models, indexes)?;

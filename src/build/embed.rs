@@ -9,7 +9,7 @@ use super::assemble::{BuildOptions, BuildStep, Progress, SkippedImage};
 use super::catalogue::CatalogueRow;
 use super::error::{BuildError, ImageFault};
 use crate::embedding::Embedding;
-use crate::encode::{EncodeError, ImageEncoder, TextEncoder};
+use crate::encode::{EncodeError, ImageEncoder, TextEncoder, product_texts};
 use crate::preprocess::{self, DecodeOptions};
 
 /// Vectors of one kind, in product order.
@@ -47,7 +47,7 @@ pub(super) fn images(
     let encoder = encoder.ok_or(BuildError::NoImageEncoder)?;
     let (total, done) = (work.len() as u64, AtomicU32::new(0));
     progress(BuildStep::Images, 0, total);
-    let decode = DecodeOptions { shrink_to: Some(needed_side(encoder)), ..DecodeOptions::default() };
+    let decode = DecodeOptions { shrink_to: Some(encoder.picture_side()), ..DecodeOptions::default() };
     let embed = |image: &String| -> Result<Embedding, ImageFault> {
         let photo = preprocess::open(&options.images.join(image), &decode)?;
         Ok(encoder.encode(&photo.frame(), None)?)
@@ -109,12 +109,6 @@ fn is_of_encoder(fault: &EncodeError) -> bool {
     matches!(fault, EncodeError::Run { .. } | EncodeError::Output { .. })
 }
 
-/// Short side in pixels that the encoder's input still gains from.
-fn needed_side(encoder: &ImageEncoder) -> u32 {
-    let spec = &encoder.manifest().preprocess;
-    (spec.width.max(spec.height) as f32 / spec.crop_fraction).ceil() as u32
-}
-
 /// Vectors of all texts. A text of which the tokenizer leaves nothing (zero-width spaces, say), or knows nothing (another
 /// script), has none.
 pub(super) fn texts(
@@ -148,20 +142,7 @@ pub(super) fn texts(
     Ok(embedded)
 }
 
-/// Texts a product is found by: its name as a shopper would type it, and the same with category and description.
+/// Texts a product is found by.
 pub(super) fn texts_of(row: &CatalogueRow) -> Vec<String> {
-    let join = |parts: &[&str]| {
-        let parts: Vec<&str> = parts.iter().map(|p| p.trim()).filter(|p| !p.is_empty()).collect();
-        parts.join(" ")
-    };
-    // A brand that the title repeats would count twice.
-    let brand = if row.title.to_lowercase().contains(&row.brand.to_lowercase()) { "" } else { &row.brand };
-    let name = join(&[brand, &row.title]);
-    let long = join(&[&name, &row.category, &row.description]);
-    let mut texts = vec![name];
-    if !texts.contains(&long) {
-        texts.push(long);
-    }
-    texts.retain(|text| !text.is_empty());
-    texts
+    product_texts(&row.title, &row.brand, &row.category, &row.description)
 }

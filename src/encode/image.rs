@@ -120,6 +120,12 @@ impl ImageEncoder {
         4 * input as u64 + self.model.memory().unwrap_or(0)
     }
 
+    /// Short side in pixels of a picture of one product that the encoder's input still gains from.
+    pub fn picture_side(&self) -> u32 {
+        let spec = &self.manifest().preprocess;
+        (spec.width.max(spec.height) as f32 / spec.crop_fraction).ceil() as u32
+    }
+
     /// How the network is fed.
     pub fn manifest(&self) -> &ImageManifest {
         &self.manifest

@@ -9,6 +9,7 @@ mod id;
 mod image;
 mod manifest;
 mod text;
+mod texts;
 mod tokenizer;
 
 pub use files::{EncoderFiles, ReadEncoderError, read_encoder_files};
@@ -19,6 +20,7 @@ pub use manifest::{
     TextInputs, TextManifest, TextTag,
 };
 pub use text::TextEncoder;
+pub use texts::product_texts;
 
 use crate::embedding::{Embedding, EmbeddingError};
 use crate::preprocess::PrepareError;

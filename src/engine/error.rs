@@ -1,9 +1,12 @@
 //! What can go wrong when a pack is opened or queried.
 
+use std::path::PathBuf;
+
+use super::changes::EntryError;
 use crate::detect::{DetectError, LoadDetectorError};
 use crate::encode::{EncodeError, LoadEncoderError};
 use crate::index::{OpenIndexError, SearchError};
-use crate::pack::{EncoderKind, EncoderMismatch, OpenPackError, RecordsError};
+use crate::pack::{EncoderKind, EncoderMismatch, JournalError, OpenPackError, RecordsError};
 
 /// Why a pack cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,17 @@ pub enum OpenEngineError {
         kind: EncoderKind,
         /// What is wrong.
         reason: String,
+    },
+    /// The journal beside the pack cannot be read, or belongs to another pack.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal beside the pack holds what the pack has no place for.
+    #[error("{}: {source}; move the journal away to use the pack without it", path.display())]
+    Entry {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong.
+        source: EntryError,
     },
 }
 
@@ -79,7 +93,7 @@ pub enum FindError {
     Detect(DetectError),
     /// The index refused the query.
     #[error(transparent)]
-    Search(#[from] SearchError),
+    Search(SearchError),
     /// The memory ceiling is too low.
     #[error(
         "the query needs {needed} B beside {in_use} B in use, and {allowed} B are allowed; raise the ceiling, send smaller pictures, or ask less at one time"
@@ -98,6 +112,15 @@ pub enum FindError {
     /// The pack's index does not hold together.
     #[error(transparent)]
     Index(#[from] OpenEngineError),
+}
+
+impl From<SearchError> for FindError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Cancelled => Self::Cancelled,
+            error => Self::Search(error),
+        }
+    }
 }
 
 impl From<EncodeError> for FindError {

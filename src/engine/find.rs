@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::State;
 use super::error::FindError;
 use super::memory::of_frame;
 use super::side::Side;
@@ -13,7 +14,7 @@ use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
 use crate::options::{Depth, Filter, FindOptions, MAX_TOP};
-use crate::pack::IndexSections;
+use crate::pack::{IndexSections, RecordView};
 
 /// What to look for: a picture, words, or both.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +23,15 @@ pub struct Query<'a> {
     pub frame: Option<&'a Frame<'a>>,
     /// A name, a brand, any words; or a GTIN, which is looked up as one.
     pub text: Option<&'a str>,
+}
+
+/// What is asked of an encoded query.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub top: usize,
+    pub filters: &'a [Filter],
+    pub depth: Depth,
+    pub cancel: Option<&'a Cancel>,
 }
 
 /// A query after reading barcodes and encoding, from [`Engine::encode`].
@@ -109,7 +119,13 @@ impl Engine {
         check_top(options.top)?;
         check_cancel(options.cancel.as_ref())?;
         let mut ms = query.ms.clone();
-        let matches = self.rank(query, options.top, &options.filters, options.depth, &mut ms)?;
+        let scope = Wanted {
+            top: options.top,
+            filters: &options.filters,
+            depth: options.depth,
+            cancel: options.cancel.as_ref(),
+        };
+        let matches = self.rank(query, &scope, &mut ms)?;
         Ok(Found { matches, barcodes: query.barcodes.clone(), ms })
     }
 
@@ -117,24 +133,24 @@ impl Engine {
     pub(super) fn rank(
         &self,
         query: &EncodedQuery,
-        top: usize,
-        filters: &[Filter],
-        depth: Depth,
+        wanted: &Wanted<'_>,
         ms: &mut Timings,
     ) -> Result<Vec<Match>, FindError> {
-        if top == 0 {
+        if wanted.top == 0 {
             return Ok(Vec::new());
         }
-        let evidence = ms.measure("search", || self.evidence(query, top, filters, depth))?;
+        // From here to the records one state: what is added or deleted meanwhile counts for the next query.
+        let state = self.changes.read();
+        let evidence = ms.measure("search", || self.evidence(query, wanted, &state))?;
         ms.measure("fuse", || {
             let mut order: Vec<(u32, Evidence)> = evidence.into_iter().collect();
             order.sort_by(|(a, x), (b, y)| y.order().total_cmp(&x.order()).then(a.cmp(b)));
-            order.truncate(top);
-            let records = self.pack.records();
+            order.truncate(wanted.top);
             order
                 .into_iter()
                 .map(|(product, evidence)| {
-                    Ok(Match { product, record: records.get(product)?, score: evidence.score(), evidence })
+                    let record = state.record_of(&self.pack, product)?;
+                    Ok(Match { product, record, score: evidence.score(), evidence })
                 })
                 .collect()
         })
@@ -144,24 +160,24 @@ impl Engine {
     fn evidence(
         &self,
         query: &EncodedQuery,
-        top: usize,
-        filters: &[Filter],
-        depth: Depth,
+        wanted: &Wanted<'_>,
+        state: &State,
     ) -> Result<BTreeMap<u32, Evidence>, FindError> {
-        let allowed = self.allowed(filters)?;
-        let deleted = self.pack.tombstones();
+        let Wanted { top, filters, depth, cancel } = *wanted;
+        let allowed = self.allowed(filters, state)?;
         let keep = |product: u32| {
-            !deleted.contains(product)
+            !state.is_deleted(product)
                 && allowed.as_ref().is_none_or(|a| a.get(product as usize).is_some_and(|&ok| ok))
         };
         let mut found: BTreeMap<u32, Evidence> = BTreeMap::new();
         for gtin in query.barcodes.iter().chain(&query.typed) {
-            for product in self.pack.gtins().find_all(gtin.as_u64()).filter(|&p| keep(p)) {
+            let added = state.with_gtin(gtin.as_u64()).iter().copied();
+            for product in self.pack.gtins().find_all(gtin.as_u64()).chain(added).filter(|&p| keep(p)) {
                 found.entry(product).or_default().barcode = true;
             }
         }
-        let (images, texts) =
-            (self.product_index(IndexSections::Image)?, self.product_index(IndexSections::Text)?);
+        let images = self.product_index(IndexSections::Image, state)?;
+        let texts = self.product_index(IndexSections::Text, state)?;
         let shared = self.shared_space();
         let mut looks = None;
         if let Some(vector) = &query.image {
@@ -175,10 +191,10 @@ impl Engine {
         }
         // More than asked for, so that a product second by looks and second by words can come first.
         let wanted = top.saturating_mul(2).max(32);
-        let all = filters.is_empty() && deleted.deleted() == 0;
-        let keep: Option<&dyn Fn(u32) -> bool> = if all { None } else { Some(&keep) };
+        // The indexes leave deleted rows out by themselves.
+        let keep: Option<&dyn Fn(u32) -> bool> = if filters.is_empty() { None } else { Some(&keep) };
         for side in [&looks, &words].into_iter().flatten() {
-            for product in side.nearest(wanted, keep, depth)? {
+            for product in side.nearest(wanted, keep, depth, cancel)? {
                 found.entry(product).or_default();
             }
         }
@@ -197,16 +213,13 @@ impl Engine {
     }
 
     /// Which products pass the filters, or `None` if all do.
-    fn allowed(&self, filters: &[Filter]) -> Result<Option<Vec<bool>>, FindError> {
+    fn allowed(&self, filters: &[Filter], state: &State) -> Result<Option<Vec<bool>>, FindError> {
         if filters.is_empty() {
             return Ok(None);
         }
-        let records = self.pack.records();
-        let pass = |product| -> Result<bool, FindError> {
-            let record = records.at(product)?;
-            Ok(filters.iter().all(|filter| filter.accepts(&record)))
-        };
-        (0..records.len()).map(pass).collect::<Result<_, _>>().map(Some)
+        let pass = |record: RecordView<'_>| filters.iter().all(|filter| filter.accepts(&record));
+        let all = (0..state.products()).map(|product| state.record(&self.pack, product, pass));
+        Ok(Some(all.collect::<Result<_, _>>()?))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::FindError;
-use super::find::{EncodedQuery, check_cancel, check_top};
+use super::find::{EncodedQuery, Wanted, check_cancel, check_top};
 use super::memory::of_frame;
 use super::scan::{MARGIN, holds_centre};
 use super::{Engine, Match, Timings};
@@ -197,13 +197,14 @@ impl Engine {
             barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len(), cancel));
         }
         check_cancel(cancel)?;
+        let wanted = Wanted { top: options.top, filters: &options.filters, depth: Depth::Auto, cancel };
         // A barcode that the catalogue knows, outside all boxes, is a product place of its own.
         let outside = |place: &Rect| !found.iter().any(|d| holds_centre(&d.rect, place));
         let mut alone: Vec<(Rect, Vec<Match>)> = Vec::new();
         for (gtin, place) in &barcodes {
             let Some(place) = place.filter(outside) else { continue };
             let query = EncodedQuery { barcodes: vec![*gtin], ..EncodedQuery::default() };
-            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
+            let matches = self.rank(&query, &wanted, &mut ms)?;
             if !matches.is_empty() {
                 boxes.push((place, 1.0));
                 alone.push((place, matches));
@@ -234,7 +235,7 @@ impl Engine {
                         .measure("encode", || encoder.encode_until(frame, Some(rect.grow(MARGIN)), cancel))?;
                     let query =
                         EncodedQuery { image: Some(image), barcodes: inside, ..EncodedQuery::default() };
-                    let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
+                    let matches = self.rank(&query, &wanted, &mut ms)?;
                     Named { matches, at: now, size }
                 }
             };

@@ -1,5 +1,6 @@
-//! The whole pipeline: open a pack, find one product, scan many.
+//! The whole pipeline: open a pack, find one product, scan many; add and delete products.
 
+mod changes;
 mod error;
 mod find;
 mod follow;
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::changes::{Editable, State};
 use self::memory::Budget;
 use self::models::Slot;
 use self::rows::{Places, ProductIndex};
@@ -23,9 +25,10 @@ use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
 use crate::geometry::Rect;
-use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record};
+use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record, RecordView, RecordsError};
 use crate::runtime::Pool;
 
+pub use changes::{Compacted, EditError, EntryError, NewProduct};
 pub use error::{FindError, OpenEngineError};
 pub use find::{EncodedQuery, Query};
 pub use follow::{Effort, FollowOptions, Followed, FollowedItem, Session};
@@ -42,7 +45,7 @@ const MORE_PLACES: usize = 30;
 /// A product that matches a query.
 #[derive(Clone, Debug)]
 pub struct Match {
-    /// Row of the product in the catalogue.
+    /// Number of the product in the catalogue; those added since the pack was built are numbered on from its own.
     pub product: u32,
     /// Its catalogue record.
     pub record: Record,
@@ -152,15 +155,17 @@ pub struct Engine {
     detector: Slot<Detector>,
     /// Of the index of pictures and of that of texts.
     places: [Places; 2],
+    changes: Editable,
     pool: Arc<Pool>,
     memory: Budget,
 }
 
 impl Engine {
-    /// Maps the pack at `path` and checks that encoders given in `options` are those it was built with.
+    /// Maps the pack at `path`, checks that encoders given in `options` are those it was built with, and reads the
+    /// journal of later additions and deletions, `NAME.journal` beside it, if there is one.
     ///
     /// # Errors
-    /// [`OpenEngineError`] if the pack cannot be opened or an encoder does not match.
+    /// [`OpenEngineError`] if the pack cannot be opened, an encoder does not match, or the journal belongs to another pack.
     pub fn open(path: &Path, options: EngineOptions) -> Result<Self, OpenEngineError> {
         let pack = Pack::open(path, &options.pack)?;
         if let Some(encoder) = &options.image_encoder {
@@ -170,23 +175,50 @@ impl Engine {
             pack.check_encoder(EncoderKind::Text, &encoder.id().0)?;
         }
         let pool = Arc::new(Pool::new(options.threads));
+        let changes = Editable::open(&pack, path.to_owned())?;
         let engine = Self {
             pack,
             image: Slot::new(options.image_encoder.map(|encoder| encoder.shared(&pool))),
             text: Slot::new(options.text_encoder.map(|encoder| encoder.shared(&pool))),
             detector: Slot::new(None),
             places: Default::default(),
+            changes,
             pool,
             memory: Budget::new(options.max_memory),
         };
         for (kind, sections) in
             [(EncoderKind::Image, IndexSections::Image), (EncoderKind::Text, IndexSections::Text)]
         {
-            if let Some(index) = engine.product_index(sections)? {
+            if let Some(index) = engine.product_index(sections, &engine.changes.read())? {
                 index.check_order(kind)?;
             }
         }
         Ok(engine)
+    }
+
+    /// Products, of the pack and added, that are not deleted.
+    pub fn products(&self) -> u32 {
+        let state = self.changes.read();
+        (0..state.products()).filter(|&product| !state.is_deleted(product)).count() as u32
+    }
+
+    /// Runs `read` on number and record of each product that is not deleted. Edits wait until it is done.
+    ///
+    /// # Errors
+    /// [`RecordsError`] if the pack was changed while it was open.
+    pub fn each_product(&self, mut read: impl FnMut(u32, RecordView<'_>)) -> Result<(), RecordsError> {
+        let state = self.changes.read();
+        (0..state.products())
+            .filter(|&product| !state.is_deleted(product))
+            .try_for_each(|product| state.record(&self.pack, product, |record| read(product, record)))
+    }
+
+    /// The record of a product by its number, deleted or not.
+    ///
+    /// # Errors
+    /// [`RecordsError`]
+    pub fn record(&self, product: u32) -> Result<Record, RecordsError> {
+        self.changes.read().record_of(&self.pack, product)
     }
 
     /// The open pack.
@@ -194,13 +226,17 @@ impl Engine {
         &self.pack
     }
 
-    fn product_index(&self, sections: IndexSections) -> Result<Option<ProductIndex<'_>>, OpenEngineError> {
-        let [images, texts] = &self.places;
-        let places = match sections {
-            IndexSections::Image => images,
-            IndexSections::Text => texts,
+    fn product_index<'a>(
+        &'a self,
+        sections: IndexSections,
+        state: &'a State,
+    ) -> Result<Option<ProductIndex<'a>>, OpenEngineError> {
+        let ([image_places, text_places], [images, texts]) = (&self.places, &state.indexes);
+        let (places, changes) = match sections {
+            IndexSections::Image => (image_places, images),
+            IndexSections::Text => (text_places, texts),
         };
-        ProductIndex::open(&self.pack, sections, places)
+        ProductIndex::open(&self.pack, sections, places, changes.as_ref())
     }
 
     /// Barcodes of a picture of about so many products, or of a part of it, each with its place in the picture.

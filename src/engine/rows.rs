@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::changes::IndexChanges;
 use super::error::OpenEngineError;
-use crate::index::{IndexView, Keep, Probe, SearchError};
+use crate::cancel::Cancel;
+use crate::index::{IndexView, Keep, Probe, Scope, SearchError};
 use crate::kernels;
 use crate::options::Depth;
 use crate::pack::{EncoderKind, IndexSections, Measured, Pack, RowsView};
@@ -23,12 +25,56 @@ const WORTH: f64 = 0.005;
 /// Where the rows of inverted lists are, worked out when first asked for: list and place of each.
 pub(super) type Places = OnceLock<Vec<(u32, u32)>>;
 
-/// An index and its row table; rows of one product lie together, in product order.
+/// The pack's index of pictures or texts, checked against its row table and encoder; `None` if it has none.
+pub(super) fn index_of(
+    pack: &Pack,
+    sections: IndexSections,
+) -> Result<Option<IndexView<'_>>, OpenEngineError> {
+    let meta = pack.meta();
+    let (kind, encoder) = match sections {
+        IndexSections::Image => (EncoderKind::Image, &meta.image),
+        IndexSections::Text => (EncoderKind::Text, &meta.text),
+    };
+    let rows = pack.rows(sections);
+    let Some((quantizer, codes)) = pack.index(sections) else { return Ok(None) };
+    let broken = |reason| OpenEngineError::Rows { kind, reason };
+    let index =
+        IndexView::open(quantizer, codes).map_err(|source| OpenEngineError::Index { kind, source })?;
+    if index.len() != rows.len() {
+        return Err(broken(format!("{} vectors for {} rows", index.len(), rows.len())));
+    }
+    let dim = encoder.as_ref().map_or(0, |e| e.dim as usize);
+    if index.dim() != dim {
+        return Err(broken(format!("vectors of {} components from an encoder of {dim}", index.dim())));
+    }
+    Ok(Some(index))
+}
+
+/// The rows of a product, of those built or, numbered on from them, of those added; empty if it has none.
+pub(super) fn rows_of(built: RowsView<'_>, added: &[u32], product: u32) -> Range<u32> {
+    let first = |wanted: u32| {
+        let (mut low, mut high) = (0, built.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if built.product(middle).is_some_and(|p| p < wanted) { low = middle + 1 } else { high = middle }
+        }
+        low
+    };
+    let rows = first(product)..product.checked_add(1).map_or(built.len(), first);
+    if !rows.is_empty() {
+        return rows;
+    }
+    let at = |from: usize| built.len() + from as u32;
+    at(added.partition_point(|&p| p < product))..at(added.partition_point(|&p| p <= product))
+}
+
+/// An index, its row table and their changes; rows of one product lie together, in product order.
 pub(super) struct ProductIndex<'a> {
     index: IndexView<'a>,
     rows: RowsView<'a>,
     places: &'a Places,
     measured: Option<&'a Measured>,
+    changes: Option<&'a IndexChanges>,
 }
 
 impl<'a> ProductIndex<'a> {
@@ -37,28 +83,16 @@ impl<'a> ProductIndex<'a> {
         pack: &'a Pack,
         sections: IndexSections,
         places: &'a Places,
+        changes: Option<&'a IndexChanges>,
     ) -> Result<Option<Self>, OpenEngineError> {
         let meta = pack.meta();
-        let (kind, encoder, index_meta) = match sections {
-            IndexSections::Image => (EncoderKind::Image, &meta.image, &meta.image_index),
-            IndexSections::Text => (EncoderKind::Text, &meta.text, &meta.text_index),
+        let meta = match sections {
+            IndexSections::Image => &meta.image_index,
+            IndexSections::Text => &meta.text_index,
         };
+        let measured = meta.as_ref().and_then(|m| m.measured.as_ref());
         let rows = pack.rows(sections);
-        let Some((quantizer, codes)) = pack.index(sections).filter(|_| !rows.is_empty()) else {
-            return Ok(None);
-        };
-        let broken = |reason| OpenEngineError::Rows { kind, reason };
-        let index =
-            IndexView::open(quantizer, codes).map_err(|source| OpenEngineError::Index { kind, source })?;
-        if index.len() != rows.len() {
-            return Err(broken(format!("{} vectors for {} rows", index.len(), rows.len())));
-        }
-        let dim = encoder.as_ref().map_or(0, |e| e.dim as usize);
-        if index.dim() != dim {
-            return Err(broken(format!("vectors of {} components from an encoder of {dim}", index.dim())));
-        }
-        let measured = index_meta.as_ref().and_then(|m| m.measured.as_ref());
-        Ok(Some(Self { index, rows, places, measured }))
+        Ok(index_of(pack, sections)?.map(|index| Self { index, rows, places, measured, changes }))
     }
 
     /// Whether the rows of each product lie together in product order; read once when a pack is opened.
@@ -71,49 +105,46 @@ impl<'a> ProductIndex<'a> {
 
     /// Rows of all products.
     pub fn len(&self) -> u32 {
-        self.rows.len()
+        self.changes.map_or(self.rows.len(), |c| c.rows.rows() - c.rows.deleted_count())
     }
 
     /// The rows of a product; empty if it has none.
     fn rows_of(&self, product: u32) -> Range<u32> {
-        let first = |wanted: u32| {
-            let (mut low, mut high) = (0, self.rows.len());
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if self.rows.product(middle).is_some_and(|p| p < wanted) {
-                    low = middle + 1
-                } else {
-                    high = middle
-                }
-            }
-            low
-        };
-        first(product)..product.checked_add(1).map_or(self.rows.len(), first)
+        rows_of(self.rows, self.changes.map_or(&[], |c| &c.products), product)
+    }
+
+    fn product(&self, row: u32) -> Option<u32> {
+        match row.checked_sub(self.rows.len()) {
+            None => self.rows.product(row),
+            Some(at) => self.changes?.products.get(at as usize).copied(),
+        }
     }
 
     pub fn has(&self, product: u32) -> bool {
         !self.rows_of(product).is_empty()
     }
 
-    /// At least `products` different products with rows nearest to `query`, best first, if there are so many.
+    /// At least `products` different products with rows nearest to `query`, best first, if there are so many. Deleted
+    /// ones are left out whatever `keep` says.
     pub fn nearest(
         &self,
         query: &[f32],
         products: usize,
         keep: Option<&dyn Fn(u32) -> bool>,
         depth: Depth,
+        cancel: Option<&Cancel>,
     ) -> Result<Vec<u32>, SearchError> {
-        let keep_row =
-            |row| self.rows.product(row).is_some_and(|product| keep.is_none_or(|keep| keep(product)));
+        let keep_row = |row| self.product(row).is_some_and(|product| keep.is_none_or(|keep| keep(product)));
         let keep_rows = if keep.is_none() { Keep::All } else { Keep::Each(&keep_row) };
+        let scope = Scope { keep: keep_rows, changes: self.changes.map(|c| &c.rows), cancel };
         let mut probe = self.probe(depth);
         let mut k = products.saturating_mul(4);
         loop {
             // A longer list needs more candidates, and more lists to find them in.
-            probe.refine = probe.refine.max(2 * k.min(self.rows.len() as usize));
-            let hits = self.index.search_with(query, k, &probe, keep_rows)?;
+            probe.refine = probe.refine.max(2 * k.min(self.len() as usize));
+            let hits = self.index.search_in(query, k, &probe, &scope)?;
             let mut seen = HashSet::new();
-            let named = hits.iter().filter_map(|hit| self.rows.product(hit.row));
+            let named = hits.iter().filter_map(|hit| self.product(hit.row));
             let found: Vec<u32> = named.filter(|&product| seen.insert(product)).collect();
             // A product with many pictures can fill the list: ask for more until there are enough products.
             if found.len() >= products || hits.len() < k {
@@ -139,6 +170,9 @@ impl<'a> ProductIndex<'a> {
 
     /// The vector a row stands for.
     fn vector(&self, row: u32) -> Option<Vec<f32>> {
+        if row >= self.rows.len() {
+            return self.changes?.rows.reconstruct(&self.index, row);
+        }
         let Some(lists) = self.index.lists() else { return self.index.reconstruct(row) };
         let (list, at) = *self.places.get_or_init(|| lists.places()).get(row as usize)?;
         lists.reconstruct(list, at)

@@ -1,7 +1,7 @@
 //! Many products a picture: detect, then find in each box.
 
 use super::error::FindError;
-use super::find::{EncodedQuery, check_cancel, check_top};
+use super::find::{EncodedQuery, Wanted, check_cancel, check_top};
 use super::memory::of_frame;
 use super::{Engine, Item, Scan, Timings};
 use crate::frame::Frame;
@@ -36,6 +36,7 @@ impl Engine {
             barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len(), cancel));
         }
         check_cancel(cancel)?;
+        let wanted = Wanted { top: options.top, filters: &options.filters, depth: Depth::Auto, cancel };
         let mut items = Vec::with_capacity(boxes.len());
         let mut used = vec![false; barcodes.len()];
         for found in boxes {
@@ -48,13 +49,13 @@ impl Engine {
             }
             let region = Some(found.rect.grow(MARGIN));
             query.image = Some(ms.measure("encode", || encoder.encode_until(frame, region, cancel))?);
-            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
+            let matches = self.rank(&query, &wanted, &mut ms)?;
             items.push(Item { rect: found.rect, detection: found.score, matches });
         }
         for ((gtin, place), used) in barcodes.iter().zip(used) {
             let (false, Some(rect)) = (used, place) else { continue };
             let query = EncodedQuery { barcodes: vec![*gtin], ..EncodedQuery::default() };
-            let matches = self.rank(&query, options.top, &options.filters, Depth::Auto, &mut ms)?;
+            let matches = self.rank(&query, &wanted, &mut ms)?;
             if !matches.is_empty() {
                 items.push(Item { rect: *rect, detection: 1.0, matches });
             }

@@ -1,6 +1,7 @@
 //! What one half of a query, its picture or its words, says about products.
 
 use super::rows::ProductIndex;
+use crate::cancel::Cancel;
 use crate::embedding::Embedding;
 use crate::encode::{Calibration, Calibrations};
 use crate::fuse::score::log_odds;
@@ -77,15 +78,22 @@ impl<'a> Side<'a> {
         wanted: usize,
         keep: Option<&dyn Fn(u32) -> bool>,
         depth: Depth,
+        cancel: Option<&Cancel>,
     ) -> Result<Vec<u32>, SearchError> {
         let mut products = Vec::new();
         if let Some(own) = &self.own {
-            products.extend(own.index.nearest(self.vector.as_slice(), wanted, keep, depth)?);
+            products.extend(own.index.nearest(self.vector.as_slice(), wanted, keep, depth, cancel)?);
         }
         if let Some(other) = &self.other {
             let has_own = |product| self.own.as_ref().is_some_and(|own| own.index.has(product));
             let keep = |product| keep.is_none_or(|keep| keep(product)) && !has_own(product);
-            products.extend(other.index.nearest(self.vector.as_slice(), wanted, Some(&keep), depth)?);
+            products.extend(other.index.nearest(
+                self.vector.as_slice(),
+                wanted,
+                Some(&keep),
+                depth,
+                cancel,
+            )?);
         }
         Ok(products)
     }

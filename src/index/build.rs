@@ -1,6 +1,7 @@
 //! Training and encoding an index; small catalogues get smaller codebooks, or none.
 
 use super::IndexKind;
+use super::changes::BEAM;
 use super::lists::Metric;
 use super::scale::{RowScales, Scales};
 use super::trq::{self, Size};
@@ -11,8 +12,6 @@ use crate::quant::{
 };
 use std::collections::BTreeMap;
 
-/// Beam of the residual quantizer's encoder.
-const BEAM: usize = 5;
 /// Rows a centroid must have on average; fewer would store the rows themselves as centroids.
 const ROWS_PER_CENTROID: usize = 4;
 /// Vectors encoded between two reports of progress.

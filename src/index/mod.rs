@@ -17,8 +17,10 @@
 //! Estimates may pass 1 by a little.
 
 mod auto;
+mod batch;
 mod bitmap;
 mod build;
+mod changes;
 pub mod lists;
 mod scale;
 mod search;
@@ -29,8 +31,9 @@ mod view;
 pub use auto::{Choice, choose};
 pub use bitmap::Bitmap;
 pub use build::{BuildIndexError, BuiltIndex, IndexParams, build, build_from};
-pub use lists::{AddError, Keep, Lists, Live, Metric, Probe};
-pub use search::{Hit, SearchError};
+pub use changes::{AddError, Live, RowChanges, RowEncoder};
+pub use lists::{Keep, Lists, Metric, Probe};
+pub use search::{Hit, Scope, SearchError};
 pub use view::{INDEX_HEADER_LEN, IndexView, OpenIndexError, lists_index};
 
 use std::fmt;

@@ -10,14 +10,22 @@ use crate::quant::parallel;
 const SAMPLE: usize = 192;
 /// Neighbours looked at: as many as a search is usually asked for.
 const NEAR: usize = 10;
+/// Largest row scale a builder writes; far larger ones would let scores overflow.
+const MAX_SCALE: f32 = 1e6;
+/// Values of c that a builder writes.
+const CONSTANT: std::ops::RangeInclusive<f32> = 0.25..=4.0;
 /// Values of α tried, 0 to 1 in steps of 1/8.
 const STEPS: usize = 8;
 
-/// What the bytes mean: `min + step · byte`.
+/// What the bytes mean: `min + step · byte`, and how the factor of a new row is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Scales {
     pub min: f32,
     pub step: f32,
+    /// α
+    pub exponent: f32,
+    /// c; 0 stands for α = c = 1, where nobody kept them.
+    pub constant: f32,
 }
 
 impl Scales {
@@ -28,12 +36,26 @@ impl Scales {
     fn spanning(values: &[f32]) -> Self {
         let min = values.iter().copied().fold(f32::INFINITY, f32::min);
         let max = values.iter().copied().fold(0.0, f32::max);
-        if min > max { Self::default() } else { Self { min, step: (max - min) / 255.0 } }
+        if min > max { Self::default() } else { Self { min, step: (max - min) / 255.0, ..Self::default() } }
     }
 
     fn byte(self, scale: f32) -> u8 {
         // A float cast saturates, so no value leaves the byte.
         if self.step > 0.0 { ((scale - self.min) / self.step).round() as u8 } else { 0 }
+    }
+
+    /// The byte of a row added after the fit.
+    pub fn byte_for(self, row: &[f32], decoded: &[f32]) -> u8 {
+        let (exponent, constant) =
+            if self.constant > 0.0 { (self.exponent, self.constant) } else { (1.0, 1.0) };
+        self.byte(constant * inverse_along(row, decoded).powf(exponent))
+    }
+
+    /// Whether a builder writes such.
+    pub fn valid(self) -> bool {
+        let factors = (0.0..MAX_SCALE).contains(&self.min) && (0.0..MAX_SCALE).contains(&self.step);
+        let unknown = self.constant == 0.0 && self.exponent == 0.0;
+        factors && (unknown || (0.0..=1.0).contains(&self.exponent) && CONSTANT.contains(&self.constant))
     }
 }
 
@@ -69,10 +91,10 @@ impl RowScales {
         }
         let (along, square) =
             trials.iter().fold((0.0, 0.0), |(a, s), t| (a + t[best.0].along, s + t[best.0].square));
-        let constant =
-            if along > 0.0 && square > 0.0 { (along / square).clamp(0.25, 4.0) as f32 } else { 1.0 };
+        let constant = if along > 0.0 && square > 0.0 { (along / square) as f32 } else { 1.0 };
+        let constant = constant.clamp(*CONSTANT.start(), *CONSTANT.end());
         let wanted: Vec<f32> = factors[best.0].iter().map(|f| f * constant).collect();
-        let scales = Scales::spanning(&wanted);
+        let scales = Scales { exponent: exponents[best.0], constant, ..Scales::spanning(&wanted) };
         let bytes = wanted.iter().map(|&w| scales.byte(w)).collect();
         Self { scales, bytes, exponent: exponents[best.0] }
     }

@@ -1,8 +1,10 @@
 //! The exhaustive scan: score a block of rows, then look only at those that could enter the k best.
 
+use super::changes::RowChanges;
 use super::lists::{Keep, Probe};
 use super::topk::TopK;
 use super::view::{IndexView, Store};
+use crate::cancel::{Cancel, cancelled};
 use crate::kernels::{self, TABLE};
 
 /// Rows scored before any is looked at: scores stay in the first-level cache.
@@ -39,6 +41,26 @@ pub enum SearchError {
     /// The query has no direction.
     #[error("the query is zero and has no direction; check the encoder's output")]
     Zero,
+    /// The search's [`Cancel`] was raised.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Which rows a search looks at, and what may end it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// Which rows may be found.
+    pub keep: Keep<'a>,
+    /// Rows added and deleted since the index was built.
+    pub changes: Option<&'a RowChanges>,
+    /// Looked at before each inverted list, or every 512 rows of other indexes.
+    pub cancel: Option<&'a Cancel>,
+}
+
+impl Default for Scope<'_> {
+    fn default() -> Self {
+        Self { keep: Keep::All, changes: None, cancel: None }
+    }
 }
 
 impl IndexView<'_> {
@@ -55,39 +77,7 @@ impl IndexView<'_> {
         k: usize,
         keep: &dyn Fn(u32) -> bool,
     ) -> Result<Vec<Hit>, SearchError> {
-        if self.lists().is_some() {
-            return self.search_with(query, k, &Probe::default(), Keep::Each(keep));
-        }
-        let query = self.unit(query)?;
-        let mut top = TopK::new(k.min(self.len() as usize));
-        if k == 0 || self.is_empty() {
-            return Ok(top.finish());
-        }
-        let tables = self.tables(&query);
-        let m = tables.len() / TABLE;
-        let scales: [f32; TABLE] = std::array::from_fn(|byte| self.scales.of(byte as u8));
-        let mut scores = [0.0; BLOCK];
-        for (block, codes) in self.codes.chunks(BLOCK * self.row_len).enumerate() {
-            let rows = codes.chunks_exact(self.row_len);
-            let scores = &mut scores[..rows.len()];
-            if let Store::Flat = self.store {
-                for (score, row) in scores.iter_mut().zip(rows) {
-                    *score = kernels::dot_f16(&query, row);
-                }
-            } else {
-                kernels::adc(&tables, codes, self.row_len, scores);
-                for (score, row) in scores.iter_mut().zip(rows) {
-                    *score *= scales[usize::from(row[m])];
-                }
-            }
-            for (i, &score) in scores.iter().enumerate() {
-                let row = (block * BLOCK + i) as u32;
-                if top.wants(score) && keep(row) {
-                    top.push(row, score);
-                }
-            }
-        }
-        Ok(top.finish())
+        self.search_in(query, k, &Probe::default(), &Scope { keep: Keep::Each(keep), ..Scope::default() })
     }
 
     /// [`search`](Self::search) with a say in how far it goes, and with filters as sets of rows. Indexes without
@@ -102,15 +92,88 @@ impl IndexView<'_> {
         probe: &Probe,
         keep: Keep<'_>,
     ) -> Result<Vec<Hit>, SearchError> {
+        self.search_in(query, k, probe, &Scope { keep, ..Scope::default() })
+    }
+
+    /// [`search_with`](Self::search_with) over an index with its changes, until it is cancelled.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub fn search_in(
+        &self,
+        query: &[f32],
+        k: usize,
+        probe: &Probe,
+        scope: &Scope<'_>,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let deleted = scope.changes.filter(|c| c.deleted_count() > 0).map(RowChanges::deleted);
+        let live = |row: u32| deleted.is_none_or(|d| !d.contains(row));
         let Some(lists) = self.lists() else {
-            return match keep {
-                Keep::All => self.search(query, k, &|_| true),
-                Keep::Rows(rows) => self.search(query, k, &|row| rows.contains(row)),
-                Keep::Each(keep) => self.search(query, k, keep),
-                Keep::Except(rows) => self.search(query, k, &|row| !rows.contains(row)),
+            let found = |keep: &dyn Fn(u32) -> bool| self.scan(query, k, scope, keep);
+            return match scope.keep {
+                Keep::All => found(&live),
+                Keep::Rows(rows) => found(&|row| live(row) && rows.contains(row)),
+                Keep::Each(keep) => found(&|row| live(row) && keep(row)),
+                Keep::Except(rows) => found(&|row| live(row) && !rows.contains(row)),
             };
         };
-        Ok(lists.nearest(&lists.comparable(query)?, k, probe, keep, None))
+        let query = lists.metric().comparable(query, self.dim)?;
+        let added = scope.changes.and_then(RowChanges::added_to_lists);
+        let nearest = |keep: Keep<'_>| lists.nearest(&query, k, probe, keep, added, scope.cancel);
+        match (scope.keep, deleted) {
+            (keep, None) => nearest(keep),
+            (Keep::All, Some(deleted)) => nearest(Keep::Except(deleted)),
+            (Keep::Rows(rows), _) => nearest(Keep::Each(&|row| live(row) && rows.contains(row))),
+            (Keep::Each(keep), _) => nearest(Keep::Each(&|row| live(row) && keep(row))),
+            (Keep::Except(rows), Some(deleted)) => nearest(Keep::Except(&rows.or(deleted))),
+        }
+    }
+
+    /// Looks at every row, the added ones last.
+    fn scan(
+        &self,
+        query: &[f32],
+        k: usize,
+        scope: &Scope<'_>,
+        keep: &dyn Fn(u32) -> bool,
+    ) -> Result<Vec<Hit>, SearchError> {
+        let query = self.unit(query)?;
+        let all = scope.changes.map_or(self.len(), RowChanges::rows);
+        let mut top = TopK::new(k.min(all as usize));
+        if k == 0 || all == 0 {
+            return Ok(top.finish());
+        }
+        let tables = self.tables(&query);
+        let m = tables.len() / TABLE;
+        let scales: [f32; TABLE] = std::array::from_fn(|byte| self.scales.of(byte as u8));
+        let mut scores = [0.0; BLOCK];
+        let added = scope.changes.map_or(&[][..], RowChanges::added_rows);
+        for (first, codes) in [(0, self.codes), (self.len(), added)] {
+            for (block, codes) in codes.chunks(BLOCK * self.row_len).enumerate() {
+                if cancelled(scope.cancel) {
+                    return Err(SearchError::Cancelled);
+                }
+                let rows = codes.chunks_exact(self.row_len);
+                let scores = &mut scores[..rows.len()];
+                if let Store::Flat = self.store {
+                    for (score, row) in scores.iter_mut().zip(rows) {
+                        *score = kernels::dot_f16(&query, row);
+                    }
+                } else {
+                    kernels::adc(&tables, codes, self.row_len, scores);
+                    for (score, row) in scores.iter_mut().zip(rows) {
+                        *score *= scales[usize::from(row[m])];
+                    }
+                }
+                for (i, &score) in scores.iter().enumerate() {
+                    let row = first + (block * BLOCK + i) as u32;
+                    if top.wants(score) && keep(row) {
+                        top.push(row, score);
+                    }
+                }
+            }
+        }
+        Ok(top.finish())
     }
 
     fn unit(&self, query: &[f32]) -> Result<Vec<f32>, SearchError> {

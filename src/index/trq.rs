@@ -34,6 +34,26 @@ impl Size {
         let lists = (rows / LIST_ROWS).next_multiple_of(16).clamp(16, 16_384);
         // A rotation is about d² bytes: as many as cost a byte a row, and not more than one for 16 lists.
         let cells = (rows / (dim * (dim + 4))).clamp(1, lists / 16);
+        let turned = Self::within(rows, dim, bytes, lists, cells);
+        // In a small catalogue a single rotation may cost more bytes a row than it saves.
+        let plain = Self::within(rows, dim, bytes, lists, 0);
+        match (turned, plain) {
+            (Some(turned), Some(plain)) if turned.levels < plain.levels || turned.m * 2 < plain.m => {
+                Ok(plain)
+            }
+            (Some(size), _) | (None, Some(size)) => Ok(size),
+            (None, None) => {
+                let least = Self { lists, cells: 0, m: 1, levels: Levels::Two, bytes: 0.0 };
+                let least = least.counted(rows, dim).bytes.ceil();
+                Err(format!(
+                    "{bytes} bytes a row hold no inverted lists of {rows} rows of {dim}; the least is {least}"
+                ))
+            }
+        }
+    }
+
+    /// The most accurate of so many lists and cells.
+    fn within(rows: usize, dim: usize, bytes: usize, lists: usize, cells: usize) -> Option<Self> {
         let of = |m, levels| Self { lists, cells, m, levels, bytes: 0.0 }.counted(rows, dim);
         let whole = of(dim.min(512), Levels::Three);
         let budget = bytes as f64;
@@ -41,19 +61,14 @@ impl Size {
         // Level 3 pays once two components share a byte of level 2.
         let three = of(dim.div_ceil(2).min(512), Levels::Three);
         if three.bytes <= budget {
-            return Ok(if whole.bytes <= budget { whole } else { three });
+            return Some(if whole.bytes <= budget { whole } else { three });
         }
         let fits = |m: &usize| halves(*m).bytes <= budget;
         let most = (1..=dim.min(512)).rev().find(fits);
         // Parts of one size are gathered faster; a few parts more are worth less than that.
         let even =
             most.and_then(|most| (most * 11 / 12..=most).rev().find(|&m| m > 0 && dim.is_multiple_of(m)));
-        even.or(most).map(halves).ok_or_else(|| {
-            let least = halves(1).bytes.ceil();
-            format!(
-                "{bytes} bytes a row hold no inverted lists of {rows} rows of {dim}; the least is {least}"
-            )
-        })
+        even.or(most).map(halves)
     }
 
     fn counted(mut self, rows: usize, dim: usize) -> Self {
@@ -124,6 +139,10 @@ mod tests {
             assert_eq!((size.m, size.levels), (m, levels), "{size:?}");
             assert!(size.bytes <= bytes as f64);
         }
+        // A rotation of 384 components costs a row of so few 23 bytes: none leaves more for codes.
+        let small = Size::fit(6473, 384, 64).unwrap();
+        assert!(small.cells == 0 && small.m >= 20 && small.bytes <= 64.0, "{small:?}");
+        assert_eq!(Size::fit(6473, 384, 160).unwrap().cells, 1);
         assert!(Size::fit(4000, 128, 72).unwrap_err().contains("too few"));
         assert!(Size::fit(100_000, 256, 2).unwrap_err().contains("the least is"));
     }

@@ -10,8 +10,6 @@ use crate::quant::{MAX_DIM, OpenQuantizerError, Opq, Pq, Rq, Trq};
 pub(super) const INDEX_VERSION: u16 = 1;
 /// Bytes of the quantizer section before the quantizer.
 pub const INDEX_HEADER_LEN: usize = 32;
-/// Largest row scale a builder writes; far larger ones would let scores overflow.
-const MAX_SCALE: f32 = 1e6;
 
 /// Why bytes are not an index.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
@@ -90,15 +88,26 @@ pub(super) fn header(kind: IndexKind, dim: usize, rows: usize, row_len: usize, s
     // build() refuses more rows or components than these hold.
     out.extend([dim as u32, rows as u32, row_len as u32].iter().flat_map(|v| v.to_le_bytes()));
     out.extend(scales.min.to_le_bytes());
-    out.extend(scales.step.to_le_bytes());
-    out.extend([0; 8]);
+    out.extend([scales.step, scales.exponent, scales.constant].iter().flat_map(|v| v.to_le_bytes()));
     out
+}
+
+/// Makes an index's quantizer section that of another number of rows.
+pub(super) fn set_rows(section: &mut [u8], rows: u32, codes: usize) {
+    if let Some(head) = section.get_mut(..INDEX_HEADER_LEN) {
+        head[8..12].copy_from_slice(&rows.to_le_bytes());
+        if head[2] == 5 {
+            // Of inverted lists it is an average.
+            let row_len = codes.checked_div(rows as usize).unwrap_or(0) as u32;
+            head[12..16].copy_from_slice(&row_len.to_le_bytes());
+        }
+    }
 }
 
 /// The quantizer section of inverted lists: rows compared by `metric`, whose codes err by `error` on average (squared).
 pub fn lists_index(trq: &Trq<'_>, metric: Metric, error: f32, rows: u32, codes: &[u8]) -> Vec<u8> {
     let row_len = codes.len().checked_div(rows as usize).unwrap_or(0);
-    let scales = Scales { min: error, step: 0.0 };
+    let scales = Scales { min: error, ..Scales::default() };
     let mut out = header(IndexKind::Trq, trq.dim(), rows as usize, row_len, scales);
     out[3] = metric.number();
     out.extend(trq.to_bytes());
@@ -118,14 +127,15 @@ impl<'a> IndexView<'a> {
         let [version_low, version_high, kind, metric] = word(0);
         let version = u16::from_le_bytes([version_low, version_high]);
         let [dim, rows, row_len] = [1, 2, 3].map(|i| u32::from_le_bytes(word(i)));
-        let scales = Scales { min: f32::from_le_bytes(word(4)), step: f32::from_le_bytes(word(5)) };
+        let [min, step, exponent, constant] = [4, 5, 6, 7].map(|i| f32::from_le_bytes(word(i)));
+        let scales = Scales { min, step, exponent, constant };
         if version != INDEX_VERSION || !(1..=5).contains(&kind) {
             return Err(OpenIndexError::Unknown { version, kind });
         }
         let malformed = |what| Err(OpenIndexError::Malformed { what });
         let metric = Metric::of(metric).filter(|m| kind == 5 || *m == Metric::Cosine);
         let Some(metric) = metric else { return malformed("the metric") };
-        if word(6) != [0; 4] || word(7) != [0; 4] {
+        if matches!(kind, 1 | 5) && (word(6) != [0; 4] || word(7) != [0; 4]) {
             return malformed("reserved bytes are not zero");
         }
         if dim == 0 || dim as usize > MAX_DIM {
@@ -167,11 +177,7 @@ impl<'a> IndexView<'a> {
             return malformed("the bytes a row");
         }
         let flat = matches!(store, Store::Flat);
-        let scales_ok = if flat {
-            scales == Scales::default()
-        } else {
-            (0.0..MAX_SCALE).contains(&scales.min) && (0.0..MAX_SCALE).contains(&scales.step)
-        };
+        let scales_ok = if flat { scales == Scales::default() } else { scales.valid() };
         if !scales_ok {
             return malformed("the scales");
         }
@@ -224,12 +230,14 @@ impl<'a> IndexView<'a> {
     ///
     /// `None` for inverted lists, which do not know where a row is: see [`Lists::places`].
     pub fn reconstruct(&self, row: u32) -> Option<Vec<f32>> {
-        let code = self.codes.chunks_exact(self.row_len).nth(row as usize)?;
-        let (scale, code) = code.split_last()?;
+        self.decode_row(self.codes.chunks_exact(self.row_len).nth(row as usize)?)
+    }
+
+    /// The vector that a row's bytes stand for, unless they are of inverted lists.
+    pub(super) fn decode_row(&self, row: &[u8]) -> Option<Vec<f32>> {
+        let (scale, code) = row.split_last()?;
         let mut vector = match &self.store {
-            Store::Flat => {
-                return Some(f16::from_bytes(self.codes.chunks_exact(self.row_len).nth(row as usize)?));
-            }
+            Store::Flat => return Some(f16::from_bytes(row)),
             Store::Pq(pq) => pq.decode(code),
             Store::Rq(rq) => rq.decode(code),
             Store::Opq(opq) => opq.decode(code),

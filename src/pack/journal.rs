@@ -12,17 +12,19 @@
 //!
 //! Then records: length (4 bytes), CRC-32 of length and contents (4 bytes), contents. A crash can leave the last record
 //! torn: reading stops at the first that is not whole, and the file is cut there, since nobody was told that it was
-//! kept. A journal of another pack (the pack was replaced, or compacted) is refused.
+//! kept. A journal of another pack (the pack was replaced) is refused; one of the pack that this one was compacted from is
+//! done with, and begun anew.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::Pack;
+use super::{FormerPack, Pack};
 
 const MAGIC: [u8; 8] = *b"\x89SHLJ\r\n\x1a";
 const VERSION: u32 = 1;
-const HEADER_LEN: usize = 32;
+/// Bytes before the first record.
+pub const HEADER_LEN: usize = 32;
 /// Longest record.
 pub const MAX_RECORD: usize = 1 << 24;
 
@@ -90,15 +92,46 @@ pub struct Recovered {
 }
 
 impl Journal {
+    /// Where the journal of a pack is: `shop.shelf.journal` beside `shop.shelf`.
+    pub fn path_beside(pack: &Path) -> PathBuf {
+        let mut name = pack.as_os_str().to_owned();
+        name.push(".journal");
+        PathBuf::from(name)
+    }
+
     /// Opens the journal at `path`, or begins one, for `pack`.
     ///
     /// # Errors
     /// [`JournalError`]
     pub fn open(path: &Path, pack: &Pack) -> Result<(Self, Recovered), JournalError> {
-        Self::open_for(path, pack.table_crc(), pack.file_len())
+        Self::open_for(path, &Owner::of(pack))
     }
 
-    fn open_for(path: &Path, table_crc: u32, pack_len: u64) -> Result<(Self, Recovered), JournalError> {
+    /// What the journal at `path` holds for `pack`; nothing if there is none. Unlike [`open`](Self::open) it neither
+    /// waits for a writer nor changes the file.
+    ///
+    /// # Errors
+    /// [`JournalError`]
+    pub fn read(path: &Path, pack: &Pack) -> Result<Recovered, JournalError> {
+        Self::read_for(path, &Owner::of(pack))
+    }
+
+    fn read_for(path: &Path, owner: &Owner) -> Result<Recovered, JournalError> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recovered::default()),
+            Err(source) => return Err(JournalError::Io { path: path.to_owned(), source }),
+        };
+        match owner.begins(path, &bytes)? {
+            Begins::Anew => Ok(Recovered::default()),
+            Begins::Here => {
+                let (records, end) = whole_records(&bytes);
+                Ok(Recovered { records, dropped: (bytes.len() - end) as u64 })
+            }
+        }
+    }
+
+    fn open_for(path: &Path, owner: &Owner) -> Result<(Self, Recovered), JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
@@ -112,14 +145,11 @@ impl Journal {
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
-        let want = header(table_crc, pack_len);
         let mut journal = Self { path: path.to_owned(), file, end: HEADER_LEN as u64 };
-        // A crash while it was begun leaves part of a header, and no record.
-        if want.starts_with(&bytes) && bytes.len() < HEADER_LEN {
-            journal.begin(&want).map_err(io)?;
+        if let Begins::Anew = owner.begins(path, &bytes)? {
+            journal.begin(&owner.header).map_err(io)?;
             return Ok((journal, Recovered { records: Vec::new(), dropped: bytes.len() as u64 }));
         }
-        check(path, &bytes, &want)?;
         let (records, end) = whole_records(&bytes);
         let dropped = (bytes.len() - end) as u64;
         journal.end = end as u64;
@@ -201,16 +231,50 @@ fn header(table_crc: u32, pack_len: u64) -> Vec<u8> {
     out
 }
 
-fn check(path: &Path, bytes: &[u8], want: &[u8]) -> Result<(), JournalError> {
-    let path = path.to_owned();
-    let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-    if !bytes.starts_with(&MAGIC) || word(28) != bytes.get(..28).map(crc32fast::hash) {
-        return Err(JournalError::NotAJournal { path });
+/// The pack that a journal is for.
+struct Owner {
+    header: Vec<u8>,
+    /// Header of a journal that is done with.
+    former: Option<Vec<u8>>,
+}
+
+/// What the bytes of a journal are to its pack.
+enum Begins {
+    /// Its journal.
+    Here,
+    /// Nothing: an empty file, a header cut off as it was begun, another pack's journal without a record, or one whose
+    /// records are in the pack.
+    Anew,
+}
+
+impl Owner {
+    fn of(pack: &Pack) -> Self {
+        Self::new(pack.table_crc(), pack.file_len(), pack.meta().compacted_from)
     }
-    match word(8) {
-        Some(version) if version != VERSION => Err(JournalError::Version { path, version }),
-        _ if !bytes.starts_with(want) => Err(JournalError::OtherPack { path }),
-        _ => Ok(()),
+
+    fn new(table_crc: u32, pack_len: u64, former: Option<FormerPack>) -> Self {
+        let former = former.map(|f| header(f.table_crc, f.bytes));
+        Self { header: header(table_crc, pack_len), former }
+    }
+
+    fn begins(&self, path: &Path, bytes: &[u8]) -> Result<Begins, JournalError> {
+        let path = path.to_owned();
+        // A crash while it was begun leaves part of a header, and no record.
+        if bytes.len() < HEADER_LEN && self.header.starts_with(bytes)
+            || self.former.as_ref().is_some_and(|former| bytes.starts_with(former))
+        {
+            return Ok(Begins::Anew);
+        }
+        let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+        if !bytes.starts_with(&MAGIC) || word(28) != bytes.get(..28).map(crc32fast::hash) {
+            return Err(JournalError::NotAJournal { path });
+        }
+        match word(8) {
+            Some(version) if version != VERSION => Err(JournalError::Version { path, version }),
+            _ if bytes.starts_with(&self.header) => Ok(Begins::Here),
+            _ if bytes.len() == HEADER_LEN => Ok(Begins::Anew),
+            _ => Err(JournalError::OtherPack { path }),
+        }
     }
 }
 
@@ -250,7 +314,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn open(path: &Path) -> Result<(Journal, Recovered), JournalError> {
-        Journal::open_for(path, 7, 1000)
+        Journal::open_for(path, &Owner::new(7, 1000, None))
     }
 
     #[test]
@@ -312,8 +376,22 @@ mod tests {
     fn what_is_no_journal_of_this_pack_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
-        drop(open(&path).unwrap());
-        assert!(matches!(Journal::open_for(&path, 8, 1000), Err(JournalError::OtherPack { .. })));
+        let (mut journal, _) = open(&path).unwrap();
+        journal.append(b"kept").unwrap();
+        drop(journal);
+        let other = Owner::new(8, 1000, None);
+        assert!(matches!(Journal::open_for(&path, &other), Err(JournalError::OtherPack { .. })));
+        assert!(matches!(Journal::read_for(&path, &other), Err(JournalError::OtherPack { .. })));
+        // A pack that says it holds the journal's records.
+        let heir = Owner::new(8, 1000, Some(FormerPack { table_crc: 7, bytes: 1000 }));
+        assert_eq!(Journal::read_for(&path, &heir).unwrap(), Recovered::default());
+        let (mut journal, found) = Journal::open_for(&path, &heir).unwrap();
+        assert!(found.records.is_empty() && journal.is_empty());
+        assert_eq!(Journal::read_for(&path, &heir).unwrap(), Recovered::default());
+        journal.append(b"new").unwrap();
+        assert_eq!(Journal::read_for(&path, &heir).unwrap().records, [b"new"]);
+        drop(journal);
+        assert!(matches!(open(&path), Err(JournalError::OtherPack { .. })));
         std::fs::write(&path, b"id,title\n1,Milk\n").unwrap();
         assert!(matches!(open(&path), Err(JournalError::NotAJournal { .. })));
         assert!(path.exists(), "a file that is not ours stays");

@@ -40,6 +40,18 @@ pub struct PackMeta {
     /// Licences of models and data inside.
     #[serde(default)]
     pub licences: Vec<LicenceMeta>,
+    /// The pack that this one was compacted from, together with its journal: one found beside this pack is done with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted_from: Option<FormerPack>,
+}
+
+/// A pack as its journal names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerPack {
+    /// Checksum of its section table.
+    pub table_crc: u32,
+    /// Bytes of its file.
+    pub bytes: u64,
 }
 
 /// One network of the pack.

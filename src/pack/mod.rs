@@ -31,7 +31,7 @@ pub use format::{
     SectionKind, VERSION,
 };
 pub use journal::{Journal, JournalError, Recovered};
-pub use meta::{CurvePoint, EncoderMeta, IndexMeta, LicenceMeta, Measured, PackMeta};
+pub use meta::{CurvePoint, EncoderMeta, FormerPack, IndexMeta, LicenceMeta, Measured, PackMeta};
 pub use reader::{IndexSections, OpenOptions, Pack, VerifyReport};
 pub use records::{
     ATTR_LEN, MAX_GTIN, RECORD_LEN, RECORDS_HEADER_LEN, Record, RecordView, RecordsError, RecordsView,

@@ -39,11 +39,11 @@ const SHRINK: f64 = 200.0;
 /// Where each cell's rotation starts: balanced principal axes of its residuals, whose covariance is drawn towards that
 /// of all residuals the more, the fewer they are.
 pub(super) fn starts(residuals: &[f32], d: usize, cell: &[u32], cells: usize, m: usize) -> Vec<Vec<f64>> {
-    let row = |i: usize| &residuals[i * d..][..d];
-    let all = rotation::covariance((0..cell.len()).map(row), d).0;
+    let all = rotation::covariance(&residuals.chunks_exact(d).collect::<Vec<_>>(), d);
     parallel::map_long(cells, |c| {
-        let mine = cell.iter().enumerate().filter(|(_, of)| **of as usize == c).map(|(i, _)| row(i));
-        let (mut covariance, n) = rotation::covariance(mine, d);
+        let mine = rows_of(residuals, d, cell, c as u32);
+        let mut covariance = rotation::covariance(&mine, d);
+        let n = mine.len();
         let own = n as f64 / (n as f64 + SHRINK);
         for (a, b) in covariance.iter_mut().zip(&all) {
             *a = own * *a + (1.0 - own) * b;
@@ -105,22 +105,13 @@ fn turned(
     now: &[f64],
     tau: f64,
 ) -> Vec<f64> {
-    // G = Σ r ŷᵀ
-    let mut g = vec![0.0; d * d];
-    let mut any = false;
-    for (i, _) in cell.iter().enumerate().filter(|(_, of)| **of == c) {
-        any = true;
-        let y = &decoded[i * d..][..d];
-        for (g, r) in g.chunks_exact_mut(d).zip(&residuals[i * d..][..d]) {
-            let r = f64::from(*r);
-            for (g, y) in g.iter_mut().zip(y) {
-                *g += r * f64::from(*y);
-            }
-        }
-    }
-    if !any {
+    let mine = rows_of(residuals, d, cell, c);
+    let theirs = rows_of(decoded, d, cell, c);
+    if mine.is_empty() {
         return now.to_vec();
     }
+    // G = Σ r ŷᵀ
+    let mut g = linalg::outer_sum(&mine, &theirs, d);
     if tau > 0.0 {
         let (_, total) = linalg::procrustes(&g, d);
         let pull = tau * total / d as f64;
@@ -129,6 +120,11 @@ fn turned(
         }
     }
     linalg::procrustes(&g, d).0
+}
+
+/// The rows of a cell.
+fn rows_of<'a>(rows: &'a [f32], d: usize, cell: &[u32], c: u32) -> Vec<&'a [f32]> {
+    rows.chunks_exact(d).zip(cell).filter_map(|(row, &of)| (of == c).then_some(row)).collect()
 }
 
 /// `Rᵀ r` of every row.

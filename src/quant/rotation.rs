@@ -8,26 +8,14 @@ use super::linalg;
 use super::part;
 use crate::kernels::{LANES, rows};
 
-/// Covariance of rows `[n, d]`, and their number.
-pub(super) fn covariance<'a>(rows: impl Iterator<Item = &'a [f32]>, d: usize) -> (Vec<f64>, usize) {
-    let mut sums = vec![0.0; d * d];
+/// Covariance of rows `[n, d]`; zeros if there are none.
+pub(super) fn covariance(rows: &[&[f32]], d: usize) -> Vec<f64> {
     let mut mean = vec![0.0; d];
-    let mut n = 0usize;
-    let mut wide = vec![0.0; d];
     for row in rows {
-        n += 1;
-        for (w, v) in wide.iter_mut().zip(row) {
-            *w = f64::from(*v);
-        }
-        for (i, &v) in wide.iter().enumerate() {
-            mean[i] += v;
-            // The lower triangle; the rest is its mirror.
-            for (sum, w) in sums[i * d..=i * d + i].iter_mut().zip(&wide) {
-                *sum += v * w;
-            }
-        }
+        mean.iter_mut().zip(*row).for_each(|(m, v)| *m += f64::from(*v));
     }
-    let count = n.max(1) as f64;
+    let mut sums = linalg::outer_sum(rows, rows, d);
+    let count = rows.len().max(1) as f64;
     for i in 0..d {
         for j in 0..=i {
             let value = sums[i * d + j] / count - mean[i] / count * (mean[j] / count);
@@ -35,7 +23,7 @@ pub(super) fn covariance<'a>(rows: impl Iterator<Item = &'a [f32]>, d: usize) ->
             sums[j * d + i] = value;
         }
     }
-    (sums, n)
+    sums
 }
 
 /// Principal axes as columns, dealt to `m` parts so that each has about the same product of variances
@@ -160,7 +148,6 @@ mod tests {
                 .sum();
             assert!((log - 7.0 * 0.25f64.ln()).abs() < 1e-6, "{log}");
         }
-        let (cov, n) = covariance([[1.0f32, 2.0], [3.0, 2.0]].iter().map(|r| &r[..]), 2);
-        assert_eq!((cov, n), (vec![1.0, 0.0, 0.0, 0.0], 2));
+        assert_eq!(covariance(&[&[1.0, 2.0], &[3.0, 2.0]], 2), [1.0, 0.0, 0.0, 0.0]);
     }
 }

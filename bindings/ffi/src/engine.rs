@@ -302,17 +302,15 @@ pub(crate) fn photo(_: &[u8]) -> Result<shelfsight::preprocess::Photo, Failure> 
 
 fn summary(engine: &Engine) -> PackSummary {
     let (pack, meta) = (engine.pack(), engine.pack().meta());
-    let (records, deleted) = (pack.records(), pack.tombstones());
     let (mut categories, mut brands, mut products) = (BTreeSet::new(), BTreeSet::new(), 0);
-    for (number, record) in (0..records.len()).filter_map(|p| Some((p, records.at(p).ok()?))) {
-        if deleted.contains(number) {
-            continue;
-        }
+    let named = |name: Option<&str>| name.filter(|name| !name.is_empty()).map(str::to_owned);
+    // An error means that the pack was overwritten under the map; the next query says so.
+    let _ = engine.each_product(|_, record| {
         products += 1;
-        categories.extend(record.category().filter(|name| !name.is_empty()));
-        brands.extend(record.brand().filter(|name| !name.is_empty()));
-    }
-    let names = |names: BTreeSet<&str>| names.into_iter().take(MAX_NAMES).map(str::to_owned).collect();
+        categories.extend(named(record.category()));
+        brands.extend(named(record.brand()));
+    });
+    let names = |names: BTreeSet<String>| names.into_iter().take(MAX_NAMES).collect();
     let licence = |l: &shelfsight::pack::LicenceMeta| LicenceRecord {
         what: l.what.clone(),
         licence: l.licence.clone(),

@@ -1,17 +1,24 @@
 //! `shelfsight bench search`: recall against time at each number of bytes.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::json;
 use shelfsight::eval::vectors::{VectorSet, depths, measure};
-use shelfsight::index::{IndexKind, IndexParams, IndexView, Metric, build_from};
+use shelfsight::index::{
+    BuildIndexError, BuiltIndex, IndexKind, IndexParams, IndexView, Metric, Probe, build_from, lists,
+    lists_index,
+};
+use shelfsight::quant::{Levels, Trq, TrqParams};
 
 use crate::args::{BenchSearchArgs, MetricArg};
 use crate::output;
 
 /// Bytes a vector without `--bytes`.
 const BYTES: [u32; 4] = [16, 40, 72, 160];
+/// And with `--whole`.
+const WHOLE: [u32; 2] = [16, 32];
 
 /// Builds an index for each number of bytes and searches it at each depth, one query at a time on one thread.
 pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
@@ -37,18 +44,25 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
             "build s"
         )?;
     }
-    for bytes in args.bytes.map_or(BYTES.to_vec(), |b| vec![b]) {
-        let params = IndexParams { kind: IndexKind::Trq, bytes: bytes as usize, metric, seed: args.seed };
+    let all = if args.whole { &WHOLE[..] } else { &BYTES[..] };
+    let (mut measured, mut refused) = (false, Vec::new());
+    for bytes in args.bytes.map_or(all.to_vec(), |b| vec![b]) {
         let start = Instant::now();
-        let built = match build_from(&params, &set.learn, &set.base, set.dim, &mut |_| ()) {
+        let built = if args.whole {
+            one_list(&set, metric, bytes as usize, args.seed)
+        } else {
+            let params = IndexParams { kind: IndexKind::Trq, bytes: bytes as usize, metric, seed: args.seed };
+            build_from(&params, &set.learn, &set.base, set.dim, &mut |_| ())
+        };
+        let built = match built {
             Ok(built) => built,
-            // One of several budgets may hold nothing.
-            Err(error) if args.bytes.is_none() => {
-                note!("{bytes} bytes: {error}");
+            // One of several budgets may hold nothing, but not all of them.
+            Err(error) => {
+                refused.push((bytes, error));
                 continue;
             }
-            Err(error) => return Err(error.into()),
         };
+        measured = true;
         let build_s = start.elapsed().as_secs_f64();
         if let Some(reason) = &built.note {
             note!("{bytes} bytes: {reason}");
@@ -56,7 +70,9 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
         let size = (built.quantizer.len() + built.codes.len()) as f64 / set.rows() as f64;
         let view = IndexView::open(&built.quantizer, &built.codes)?;
         let lists = view.lists().map_or(1, |l| l.quantizer().lists());
-        for probe in depths(lists) {
+        let depths =
+            if args.whole { vec![Probe { lists: 1, refine: 10, ..Probe::default() }] } else { depths(lists) };
+        for probe in depths {
             let point = measure(&view, set.queries(queries), &exact, probe)?;
             let config = format!("{} probe={} refine={}", describe(&view), probe.lists, probe.refine);
             if json {
@@ -81,7 +97,36 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
             }
         }
     }
+    if let (false, Some((_, error))) = (measured, refused.pop()) {
+        return Err(error).with_context(|| args.vectors.display().to_string());
+    }
+    refused.iter().for_each(|(bytes, error)| note!("{bytes} bytes: {error}"));
     Ok(())
+}
+
+/// One list of 4-bit codes, two a byte, of vectors that are turned once: nothing is skipped and nothing looked at twice.
+fn one_list(set: &VectorSet, metric: Metric, bytes: usize, seed: u64) -> Result<BuiltIndex, BuildIndexError> {
+    let params = TrqParams {
+        lists: 1,
+        cells: 1,
+        m: bytes * 2,
+        levels: Levels::One,
+        turns: 6,
+        tau: 0.0,
+        seed,
+        ..TrqParams::default()
+    };
+    let trq = Trq::train(&set.learn, set.dim, &params, &mut |_| ())?.trq;
+    let codes = lists::build(&trq, &set.base, &mut |_| ());
+    let quantizer = lists_index(&trq, metric, 0.0, set.rows() as u32, &codes);
+    Ok(BuiltIndex {
+        quantizer,
+        codes,
+        bytes_per_vector: bytes,
+        kind: IndexKind::Trq,
+        params: BTreeMap::new(),
+        note: None,
+    })
 }
 
 /// An index in a few words.

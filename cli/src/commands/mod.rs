@@ -11,6 +11,7 @@ mod eval_report;
 mod eval_scan;
 pub mod find;
 pub mod pack;
+pub mod pack_edit;
 pub mod scan;
 
 use std::path::Path;

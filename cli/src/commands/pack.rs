@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use shelfsight::build::{self, BuildOptions, BuildReport};
 use shelfsight::index::{IndexKind, IndexParams};
-use shelfsight::pack::{IndexMeta, MAGIC, OpenOptions, Pack};
+use shelfsight::pack::journal::HEADER_LEN;
+use shelfsight::pack::{IndexMeta, Journal, MAGIC, OpenOptions, Pack};
 
 use crate::args::{BuildArgs, IndexArg};
 use crate::models;
@@ -120,6 +121,14 @@ fn check_out(args: &BuildArgs) -> Result<()> {
             args.out.display()
         );
     }
+    let journal = Journal::path_beside(&args.out);
+    if fs::metadata(&journal).is_ok_and(|m| m.len() > HEADER_LEN as u64) {
+        bail!(
+            "{}: it holds what was added to the pack that --out names and would be lost; run 'shelfsight pack compact' \
+             to keep it, or remove it",
+            journal.display()
+        );
+    }
     Ok(())
 }
 
@@ -171,6 +180,9 @@ pub fn describe(index: &IndexMeta) -> String {
 pub fn inspect(path: &Path, json: bool) -> Result<()> {
     let pack = Pack::open(path, &OpenOptions::default()).with_context(|| path.display().to_string())?;
     let meta = pack.meta();
+    let journal = Journal::path_beside(path);
+    let entries = Journal::read(&journal, &pack)?.records.len();
+    let journal_bytes = fs::metadata(&journal).map_or(0, |m| m.len());
     if json {
         let sections: Vec<Value> = pack
             .sections()
@@ -180,6 +192,7 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
         return output::print(&json!({
             "bytes": pack.file_len(),
             "deleted": pack.tombstones().deleted(),
+            "journal": {"entries": entries, "bytes": journal_bytes},
             "meta": meta,
             "sections": sections,
         }));
@@ -187,6 +200,9 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
     say!("{}", path.display())?;
     say!("  format {}, {} bytes, made by {}", pack.version(), pack.file_len(), meta.generator)?;
     say!("  {} products, {} deleted", meta.product_count, pack.tombstones().deleted())?;
+    if entries > 0 {
+        say!("  {entries} additions and deletions in a journal of {journal_bytes} bytes")?;
+    }
     for (name, encoder) in [("image", &meta.image), ("text", &meta.text), ("detector", &meta.detector)] {
         if let Some(e) = encoder {
             say!("  {name}: {} {} ({})", e.name, e.version, &e.id[..12.min(e.id.len())])?;

@@ -1,7 +1,7 @@
 //! Rows added, deleted and compacted away, against lists built anew.
 
 use super::*;
-use crate::index::{Bitmap, IndexView, SearchError, lists_index};
+use crate::index::{AddError, Bitmap, IndexView, Live, SearchError, lists_index};
 use crate::quant::{Levels, Trq, TrqParams};
 
 const DIM: usize = 16;
@@ -52,7 +52,7 @@ fn after_half_is_exchanged_recall_is_that_of_a_rebuild() {
     let codes = build(&trq, old, &mut |_| ());
     let section = lists_index(&trq, Metric::L2, 0.0, n as u32, &codes);
     let view = IndexView::open(&section, &codes).unwrap();
-    let mut live = Live::new(view.lists().unwrap());
+    let mut live = Live::new(&view);
     for x in v.chunks(DIM).skip(n) {
         live.insert(&live.encode(x).unwrap()).unwrap();
     }
@@ -60,7 +60,8 @@ fn after_half_is_exchanged_recall_is_that_of_a_rebuild() {
         assert!(live.remove(row) && !live.remove(row));
     }
     assert!(!live.remove(u32::MAX));
-    let all: Vec<u32> = (0..live.rows()).filter(|&r| !live.deleted().contains(r)).collect();
+    let all: Vec<u32> =
+        (0..live.changes().rows()).filter(|&r| !live.changes().deleted().contains(r)).collect();
     assert_eq!(all.len(), n);
     let row = |r: u32| v[r as usize * DIM..][..DIM].to_vec();
     let queries = rows(100, 77);
@@ -87,8 +88,8 @@ fn after_half_is_exchanged_recall_is_that_of_a_rebuild() {
     assert!(churned > 0.5 && churned >= anew - 0.01, "{churned} after exchange, {anew} rebuilt");
 
     // Compaction keeps codes as they are: the same rows with the same scores.
-    let (compact, from) = live.compacted();
-    let compact_section = lists_index(&trq, Metric::L2, 0.0, n as u32, &compact);
+    let (compact_section, compact, from) = live.changes().compacted(&view, &section);
+    assert_eq!(compact_section, lists_index(&trq, Metric::L2, 0.0, n as u32, &compact));
     let compact = IndexView::open(&compact_section, &compact).unwrap();
     assert_eq!(from, all);
     let everything = Probe { lists: 32, refine: n, ..Probe::default() };
@@ -115,7 +116,7 @@ fn what_is_added_is_found_and_filtered_as_if_it_had_been_built() {
             let codes = build(&trq, &v[..n * DIM], &mut |_| ());
             let section = lists_index(&trq, metric, 0.0, n as u32, &codes);
             let view = IndexView::open(&section, &codes).unwrap();
-            let mut live = Live::new(view.lists().unwrap());
+            let mut live = Live::new(&view);
             for x in v.chunks(DIM).skip(n) {
                 // As it is built: cosines are of rows as given, so none is scaled here.
                 let (list, code) = trq.encoder().one(x);
@@ -146,7 +147,7 @@ fn broken_additions_are_refused() {
     let codes = build(&trq, &v, &mut |_| ());
     let section = lists_index(&trq, Metric::Cosine, 0.0, 300, &codes);
     let view = IndexView::open(&section, &codes).unwrap();
-    let mut live = Live::new(view.lists().unwrap());
+    let mut live = Live::new(&view);
     assert_eq!(
         live.encode(&v[1..DIM]).unwrap_err(),
         SearchError::Dimension { expected: DIM, found: DIM - 1 }
@@ -159,12 +160,11 @@ fn broken_additions_are_refused() {
     {
         assert!(matches!(live.insert(bytes), Err(AddError::Code { expected: 12, .. })), "{bytes:?}");
     }
-    assert_eq!((live.insert(&good).unwrap(), live.rows()), (300, 301));
+    assert_eq!((live.insert(&good).unwrap(), live.changes().rows()), (300, 301));
     (0..301).for_each(|row| assert!(live.remove(row)));
     assert!(live.search(&v[..DIM], 5, &Probe::default(), Keep::All).unwrap().is_empty());
-    assert_eq!(live.compacted().1, Vec::<u32>::new());
-    let (codes, _) = live.compacted();
-    let section = lists_index(&trq, Metric::Cosine, 0.0, 0, &codes);
+    let (section, codes, kept) = live.changes().compacted(&view, &section);
+    assert!(kept.is_empty());
     let empty = IndexView::open(&section, &codes).unwrap();
     assert!(
         empty.is_empty() && empty.search_with(&v[..DIM], 5, &Probe::default(), Keep::All).unwrap().is_empty()

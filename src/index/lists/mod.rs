@@ -15,7 +15,7 @@ mod live_tests;
 #[cfg(test)]
 mod tests;
 
-pub use added::{AddError, Live};
+pub(super) use added::Added;
 pub use build::build;
 pub use search::{Keep, Probe};
 

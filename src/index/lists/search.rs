@@ -1,8 +1,9 @@
 //! Probe lists, scan their 4-bit codes with bounds that tighten, look again at the best by the whole code.
 
-use super::super::{Bitmap, Hit};
+use super::super::{Bitmap, Hit, SearchError};
 use super::added::{Added, More};
 use super::{Lists, Metric, block_len};
+use crate::cancel::{Cancel, cancelled};
 use crate::kernels::rows;
 use crate::kernels::scan::{ENTRIES, GROUP, ROWS, Scan, TOP};
 use crate::kernels::{self, Isa};
@@ -112,10 +113,11 @@ impl Lists<'_> {
         probe: &Probe,
         keep: Keep<'_>,
         added: Option<&Added>,
-    ) -> Vec<Hit> {
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Hit>, SearchError> {
         let k = k.min(self.rows as usize + added.map_or(0, Added::rows));
         if k == 0 {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let scan = Scan::of(probe.isa).unwrap_or(&crate::kernels::scan::reference::SCAN);
         let mut search = Search::new(self, query, probe.refine.max(k), scan, added);
@@ -126,12 +128,15 @@ impl Lists<'_> {
             if visited >= probe.lists.max(1) && search.candidates.found.len() >= search.candidates.wanted {
                 break;
             }
+            if cancelled(cancel) {
+                return Err(SearchError::Cancelled);
+            }
             if let Some(&next) = order.get(visited + 1) {
                 self.prefetch(next);
             }
             search.scan(list, keep);
         }
-        search.finish(k, probe.rescore.max(k))
+        Ok(search.finish(k, probe.rescore.max(k)))
     }
 }
 

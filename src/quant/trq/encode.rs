@@ -78,7 +78,7 @@ impl Trq<'_> {
 impl TrqEncoder<'_> {
     /// Bytes of a code here, before it is packed: one a part, and one a component at level 3.
     pub fn code_len(&self) -> usize {
-        self.trq.m + self.steps.len()
+        self.trq.code_len()
     }
 
     /// Lists and codes of `vectors`, `[n, d]`: `[n]` and `[n, code_len]`.

@@ -188,6 +188,11 @@ impl<'a> Trq<'a> {
         self.unit
     }
 
+    /// Bytes of a code before it is packed: one a part, and at level 3 one a component.
+    pub fn code_len(&self) -> usize {
+        self.m + if self.levels == Levels::Three { self.dim } else { 0 }
+    }
+
     /// Bytes of the second half of a code, if there is one, and of level 3.
     pub fn tail_len(&self) -> usize {
         let members = if self.levels >= Levels::Two { self.m.div_ceil(2) } else { 0 };

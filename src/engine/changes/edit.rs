@@ -1,0 +1,185 @@
+//! Adding and deleting products.
+
+use super::entry::Entry;
+use super::{EditError, Editable, State, Writer, views};
+use crate::cancel::Cancel;
+use crate::encode::{EncodeError, product_texts};
+use crate::engine::Engine;
+use crate::engine::error::FindError;
+use crate::engine::find::check_cancel;
+use crate::engine::memory::of_frame;
+use crate::frame::Frame;
+use crate::index::IndexView;
+use crate::pack::{EncoderKind, Journal, Pack, Record, RecordsError, RecordsWriter};
+use std::sync::PoisonError;
+
+/// A product to add.
+#[derive(Clone, Debug, Default)]
+pub struct NewProduct<'a> {
+    /// Its record; the id may not be one of the catalogue, unless it is to replace that product.
+    pub record: Record,
+    /// Deletes the product of the same id in the same step, if there is one.
+    pub replace: bool,
+    /// Pictures of it, each of the product alone.
+    pub pictures: &'a [Frame<'a>],
+    /// Ends the encoding early once raised; then nothing was added.
+    pub cancel: Option<Cancel>,
+}
+
+impl Engine {
+    /// Adds a product and returns its number. Queries that begin afterwards see it, and so do those of an engine opened
+    /// later: when this returns, it is on disk, in the journal beside the pack (`NAME.shelf.journal`). After an error
+    /// nothing was added.
+    ///
+    /// Its pictures and its words (made of the record as `pack build` makes them) are encoded with the pack's encoders
+    /// and coded with the pack's quantizers.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub fn add(&self, product: &NewProduct<'_>) -> Result<u32, EditError> {
+        let record = &product.record;
+        let id = || record.id.clone();
+        let mut section = RecordsWriter::new();
+        section.push(record).map_err(|source| EditError::Record { id: id(), source })?;
+        let views = views(&self.pack)?;
+        let rows = [self.picture_rows(product, &views[0])?, self.text_rows(product, &views[1])?];
+        if record.gtin.is_none() && rows.iter().all(Vec::is_empty) {
+            return Err(EditError::Unfindable { id: id() });
+        }
+        let section = section.finish();
+        self.changes.edit(&self.pack, &views, |state| match find(state, &self.pack, &record.id)? {
+            Some(_) if !product.replace => Err(EditError::Duplicate { id: id() }),
+            replaces => Ok(Entry::add(replaces, &section, &rows)),
+        })
+    }
+
+    /// Deletes a product, as lastingly as [`add`](Self::add) adds one. It takes a bit; [`compact`](Self::compact) frees
+    /// what it used.
+    ///
+    /// # Errors
+    /// [`EditError`]; [`EditError::NoSuchProduct`] if it was deleted before.
+    pub fn remove(&self, product: u32) -> Result<(), EditError> {
+        let views = views(&self.pack)?;
+        self.changes.edit(&self.pack, &views, |state| {
+            if product >= state.products() || state.is_deleted(product) {
+                return Err(EditError::NoSuchProduct { product });
+            }
+            Ok(Entry::remove(product))
+        })?;
+        Ok(())
+    }
+
+    /// Short side in pixels of a picture to [`add`](Self::add) that its vector still gains from: `pack build` decodes
+    /// pictures to about this, and the same picture decoded alike gets the same vector.
+    ///
+    /// # Errors
+    /// [`FindError`] if the pack has no image encoder, or it cannot be loaded.
+    pub fn picture_side(&self) -> Result<u32, FindError> {
+        Ok(self.image_encoder()?.picture_side())
+    }
+
+    /// The product of this id that is not deleted. Looks at every record.
+    ///
+    /// # Errors
+    /// [`RecordsError`] if the pack was changed while it was open.
+    pub fn product_of(&self, id: &str) -> Result<Option<u32>, RecordsError> {
+        find(&self.changes.read(), &self.pack, id)
+    }
+
+    fn picture_rows(
+        &self,
+        product: &NewProduct<'_>,
+        view: &Option<IndexView<'_>>,
+    ) -> Result<Vec<Vec<u8>>, EditError> {
+        if product.pictures.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(view) = view else { return Err(EditError::NoIndex { id: product.record.id.clone() }) };
+        let (encoder, rows) = (self.image_encoder()?, view.row_encoder());
+        let encode = |frame: &Frame<'_>| {
+            let _held = self.memory.reserve(of_frame(frame, false) + encoder.memory())?;
+            let vector =
+                encoder.encode_until(frame, None, product.cancel.as_ref()).map_err(FindError::from)?;
+            let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
+            rows.encode(vector.as_slice()).map_err(refused)
+        };
+        product.pictures.iter().map(encode).collect()
+    }
+
+    fn text_rows(
+        &self,
+        product: &NewProduct<'_>,
+        view: &Option<IndexView<'_>>,
+    ) -> Result<Vec<Vec<u8>>, EditError> {
+        let Some(view) = view else { return Ok(Vec::new()) };
+        let Record { title, brand, category, description, .. } = &product.record;
+        let texts = product_texts(title, brand, category, description);
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (encoder, rows) = (self.text_encoder()?, view.row_encoder());
+        let _held = self.memory.reserve(encoder.memory())?;
+        let mut out = Vec::new();
+        for text in texts {
+            check_cancel(product.cancel.as_ref())?;
+            match encoder.encode_until(&text, product.cancel.as_ref()) {
+                Ok(vector) => {
+                    let refused = |source| EditError::Vector { kind: EncoderKind::Text, source };
+                    out.push(rows.encode(vector.as_slice()).map_err(refused)?);
+                }
+                // As in a build: a text of which the tokenizer leaves or knows nothing has no row.
+                Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }) => {}
+                Err(error) => return Err(FindError::from(error).into()),
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// The product of an id that is not deleted.
+fn find(state: &State, pack: &Pack, id: &str) -> Result<Option<u32>, RecordsError> {
+    for product in (0..state.products()).filter(|&p| !state.is_deleted(p)) {
+        if state.record(pack, product, |record| record.id() == Some(id))? {
+            return Ok(Some(product));
+        }
+    }
+    Ok(None)
+}
+
+impl Editable {
+    /// Writes the entry that `decide` makes of the latest state to the journal, then applies it. Returns its product.
+    fn edit(
+        &self,
+        pack: &Pack,
+        views: &[Option<IndexView<'_>>; 2],
+        decide: impl FnOnce(&State) -> Result<Vec<u8>, EditError>,
+    ) -> Result<u32, EditError> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let journal = self.journal(&mut writer, pack, views)?;
+        let bytes = decide(&self.read())?;
+        journal.append(&bytes)?;
+        // It is on disk; what is written here as one entry fits the pack.
+        Ok(self.write().apply(pack, views, &Entry::parse(&bytes)?)?)
+    }
+
+    /// The journal, opened and locked at the first edit, after what another process has written since was applied.
+    pub(super) fn journal<'w>(
+        &self,
+        writer: &'w mut Writer,
+        pack: &Pack,
+        views: &[Option<IndexView<'_>>; 2],
+    ) -> Result<&'w mut Journal, EditError> {
+        if let Writer::Idle = writer {
+            let (journal, found) = Journal::open(&Journal::path_beside(&self.pack_path), pack)?;
+            let mut state = self.write();
+            for record in found.records.iter().skip(state.applied) {
+                state.apply(pack, views, &Entry::parse(record)?)?;
+            }
+            *writer = Writer::Open(journal);
+        }
+        match writer {
+            Writer::Open(journal) => Ok(journal),
+            Writer::Idle | Writer::Replaced => Err(EditError::Replaced),
+        }
+    }
+}
