@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """What codes of 8 to 64 bytes keep: our quantizers beside FAISS's PQ, OPQ and RQ, every row looked at.
 
-  scripts/bench_codes.py VECTORS_DIR [--bytes 8,16,32,64] [--seeds 3] [--queries 1000] [--rows N] [--rivals pq,opq,rq]
-      [--schemes pq,opq,…] [--out DIR] [--venv DIR] [--ablation PATH]
+  scripts/bench_codes.py VECTORS_DIR [--bytes 8,16,32,64] [--seeds 3] [--queries 1000] [--rows N]
+      [--rivals pq,opq,rq] [--schemes pq,opq,…] [--out DIR] [--venv DIR] [--ablation PATH]
 
-VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs FAISS from PyPI into a virtual
-environment (DIR/venv unless --venv names one), trains every quantizer on learn, codes base, and compares each query
-with every decoded row; ours by `examples/ablation` (built by `cargo build --release --features build --example
-ablation`), FAISS's here, by the same rules. Writes DIR/codes.jsonl (a line a quantizer and seed), DIR/codes.md and
-DIR/codes.svg.
+VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs FAISS from PyPI into a
+virtual environment (DIR/venv unless --venv names one), trains every quantizer on learn, codes base, and
+compares each query with every decoded row; ours by `examples/ablation` (built by `cargo build --release
+--features build --example ablation`), FAISS's here, by the same rules. Writes DIR/codes.jsonl (a line a
+quantizer and seed), DIR/codes.md and DIR/codes.svg.
 
-recall@R: the exact nearest row is among the R best. ± is the 95 % interval of so many queries; seeds are averaged, and
-the largest difference between them is in the last column.
+recall@R: the exact nearest row is among the R best. ± is the 95 % interval of so many queries; seeds are
+averaged, and the largest difference between them is in the last column.
 """
 
 import argparse
@@ -88,7 +88,7 @@ def rivals(args):
                     rows = np.ascontiguousarray(rows[:: max(1, -(-len(rows) // SAMPLE))])
                     return float(((rows - decoded(rows)) ** 2).sum(1).mean())
 
-                def recall(best):
+                def recall(best, ids=ids):
                     return float((ids[:, :best] == truth[:, :1]).any(1).mean())
 
                 of_ten = np.mean([len(set(i[:10]) & set(t)) / 10 for i, t in zip(ids, truth, strict=True)])
@@ -229,9 +229,7 @@ def main():
     ask.add_argument("--schemes", help="ours: pq, opq, rq, 'lists + rotations', …; all without it")
     ask.add_argument("--out", default="bench-codes")
     ask.add_argument("--venv", help="environment to use instead of DIR/venv")
-    ask.add_argument(
-        "--ablation", default=os.path.join(ROOT, "target", "release", "examples", "ablation")
-    )
+    ask.add_argument("--ablation", default=os.path.join(ROOT, "target", "release", "examples", "ablation"))
     ask.add_argument("--step", choices=("all", "rivals", "chart"), default="all", help=argparse.SUPPRESS)
     args = ask.parse_args()
     if args.step == "rivals":
@@ -241,10 +239,19 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     python = environment(args.venv or os.path.join(args.out, "venv"), ["faiss"])
     # The same for both sides.
-    shared = ["--bytes", ",".join(map(str, args.bytes)), "--seeds", str(args.seeds), "--queries", str(args.queries)]
+    shared = [
+        "--bytes",
+        ",".join(map(str, args.bytes)),
+        "--seeds",
+        str(args.seeds),
+        "--queries",
+        str(args.queries),
+    ]
     shared += ["--rows", str(args.rows)] if args.rows else []
     again = [python, os.path.abspath(__file__), args.vectors, *shared, "--out", args.out]
-    commands = [[args.ablation, args.vectors, *shared] + (["--schemes", args.schemes] if args.schemes else [])]
+    commands = [
+        [args.ablation, args.vectors, *shared] + (["--schemes", args.schemes] if args.schemes else [])
+    ]
     if args.rivals:
         commands.append([*again, "--rivals", ",".join(args.rivals), "--step", "rivals"])
     with open(os.path.join(args.out, "codes.jsonl"), "w") as file:

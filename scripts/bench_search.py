@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Our index beside FAISS, ScaNN, USearch and turbovec: same vectors, one query at a time on one thread.
 
-  scripts/bench_search.py VECTORS_DIR [--queries 500] [--metric l2|ip] [--peers faiss,scann,usearch,turbovec]
-      [--rounds 2] [--out DIR] [--venv DIR] [--shelfsight PATH] [--quick]
+  scripts/bench_search.py VECTORS_DIR [--queries 500] [--metric l2|ip] [--peers
+      faiss,scann,usearch,turbovec] [--rounds 2] [--out DIR] [--venv DIR] [--shelfsight PATH] [--quick]
 
 VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs the rivals from PyPI into a
-virtual environment (DIR/venv unless --venv names one), runs `shelfsight bench search` and the rivals in turns (--rounds
-times; of each configuration the median of the medians counts), and writes DIR/search.jsonl (a line a
-configuration), DIR/search.md (a table, best time at each recall), DIR/recall-time.svg and
+virtual environment (DIR/venv unless --venv names one), runs `shelfsight bench search` and the rivals in
+turns (--rounds times; of each configuration the median of the medians counts), and writes DIR/search.jsonl
+(a line a configuration), DIR/search.md (a table, best time at each recall), DIR/recall-time.svg and
 DIR/recall-bytes.svg.
 
 bytes_per_vector is everything an index keeps for a vector: codes, row numbers, its share of centroids,
@@ -35,7 +35,10 @@ def environment(venv: str, peers: list[str]) -> str:
     wanted = ["numpy", "matplotlib", *dict.fromkeys([PACKAGES["faiss"], *(PACKAGES[p] for p in peers)])]
     for package in wanted:
         install = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", package]
-        if subprocess.run([python, "-m", "pip", "show", "-q", package], stderr=subprocess.DEVNULL).returncode == 0:
+        if (
+            subprocess.run([python, "-m", "pip", "show", "-q", package], stderr=subprocess.DEVNULL).returncode
+            == 0
+        ):
             continue
         if subprocess.run(install).returncode:
             print(f"{package} cannot be installed here and is left out", file=sys.stderr)
@@ -412,24 +415,24 @@ def main():
         args.out,
     ] + (["--quick"] if args.quick else [])
     mine, theirs = [], []
-    rivals = subprocess.Popen(
+    peers = subprocess.Popen(
         [*again, "--step", "rivals"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
 
     def hear(wanted):
-        for line in rivals.stdout:
+        for line in peers.stdout:
             if line.strip() == wanted:
                 return
-        sys.exit(f"the rivals ended before they were {wanted}; what is above says why")
+        sys.exit(f"the peers ended before they were {wanted}; what is above says why")
 
-    with rivals:
+    with peers:
         hear("ready")
         for _ in range(args.rounds):
-            print("round", file=rivals.stdin, flush=True)
+            print("round", file=peers.stdin, flush=True)
             hear("done")
             mine.append(ours(args))
-        rivals.stdin.close()
-        theirs = [json.loads(line) for line in rivals.stdout if line.startswith("{")]
+        peers.stdin.close()
+        theirs = [json.loads(line) for line in peers.stdout if line.startswith("{")]
     rows = median(mine) + theirs
     with open(os.path.join(args.out, "search.jsonl"), "w") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)

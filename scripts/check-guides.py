@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks that the code in the guides is the code that tests run, and that the files and versions they name exist.
+"""Checks that the code in the guides is the code that tests run, and that the files and versions they name
+exist.
 
 scripts/check-guides.py                    check
 scripts/check-guides.py --android FOLDER   write the Android guide's activity as a source file, to be compiled

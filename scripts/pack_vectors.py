@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""The vectors of a flat pack as a folder for `shelfsight bench search`, `bench_search.py` and `bench_codes.py`.
+"""The vectors of a flat pack as a folder for `shelfsight bench search`, `bench_search.py` and
+`bench_codes.py`.
 
   scripts/pack_vectors.py PACK image|text OUT_DIR [--learn 0.4] [--queries 1000] [--seed 1]
 
-Writes OUT_DIR/base.npy, learn.npy and query.npy, f32 [n, d]. All vectors of a product go to one of the three, products
-are dealt at random, so that queries and training vectors are of products that are not in base. PACK must have been
-built with --index flat; several packs may be given, separated by commas, if their encoder is the same. Needs numpy.
+Writes OUT_DIR/base.npy, learn.npy and query.npy, f32 [n, d]. All vectors of a product go to one of the
+three, products are dealt at random, so that queries and training vectors are of products that are not in
+base. PACK must have been built with --index flat; several packs may be given, separated by commas, if their
+encoder is the same. Needs numpy.
 """
 
 import argparse

@@ -12,14 +12,14 @@ use tempfile::TempDir;
 
 const DIM: usize = 8;
 
-/// Rows around 30 centres.
+/// Rows spread around 30 centres.
 fn rows(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let mut next = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
     };
-    (0..n * DIM).map(|i| ((i / DIM % 30 * 7 + i % DIM * 13) % 11) as f32 + next()).collect()
+    (0..n * DIM).map(|i| ((i / DIM % 30 * 7 + i % DIM * 13) % 11) as f32 + 8.0 * next()).collect()
 }
 
 /// A file of NumPy, version 1.
