@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..schedule import set_rate, warm_cosine
 from .data import Sampler
 from .networks import Heads, ItemEncoder, Shape
 from .objectives import ALL, losses
@@ -60,14 +60,10 @@ def train(config: ItemConfig, sampler: Sampler, folder: Path) -> tuple[ItemEncod
         sampler.rng.bit_generator.state = state["sampler"]
         generator.set_state(state["generator"])
         first = state["step"] + 1
-    warm = max(1, round(config.warm_up * config.steps))
     start = time.monotonic()
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         for step in range(first, config.steps):
-            progress = max(0, step - warm) / max(1, config.steps - warm)
-            rate = config.rate * min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * progress)))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            set_rate(optimiser, config.rate * warm_cosine(step, config.steps, config.warm_up))
             batch = sampler.batch(config.batch, "itm" in config.objectives)
             parts = losses(encoder, heads, batch, config.objectives, generator)
             total = torch.stack(list(parts.values())).sum()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..schedule import set_rate, warm_cosine
 from .networks import PairMlp, ProductReranker, Shape, count
 from .pairs import Pairs
 
@@ -70,14 +70,10 @@ def train(config: RerankConfig, pairs: Pairs, folder: Path) -> nn.Module:
         optimiser.load_state_dict(state["optimiser"])
         pairs.rng.bit_generator.state = state["rng"]
         first = state["step"] + 1
-    warm = max(1, round(config.warm_up * config.steps))
     start = time.monotonic()
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
         for step in range(first, config.steps):
-            progress = max(0, step - warm) / max(1, config.steps - warm)
-            rate = config.rate * min((step + 1) / warm, 0.5 * (1 + math.cos(math.pi * progress)))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            set_rate(optimiser, config.rate * warm_cosine(step, config.steps, config.warm_up))
             batch = [torch.from_numpy(part) for part in pairs.batch(config.anchors)]
             logits = model(*batch)
             loss = loss_of(logits, config.negatives, config.loss)
