@@ -184,7 +184,7 @@ def summed(rows):
 
 def table(rows, out):
     lines = [
-        "| code bytes | scheme | all in | error seen | unseen | recall@1 | @10 | @100 | 10 of 10 | seeds, apart |",
+        "| code bytes | scheme | all in | error seen | unseen | recall@1 | @10 | @100 | 10 in 10 | seeds |",
         "|---:|---|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for r in rows:
