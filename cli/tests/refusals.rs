@@ -328,6 +328,13 @@ fn words_of_a_script_the_encoder_does_not_know_find_nothing() {
     let said =
         refused(&["pack", "build", "--catalog", "cyr.csv", "--images", "img", "--out", "x.shelf"], dir);
     assert!(said.contains("line 2"), "{said}");
+    // Found by its barcode, it is built, and the build names the words that find nothing.
+    fs::write(dir.join("cyr.csv"), "id,title,gtin\nb,soap,\na,Хлеб,4006381333931\n").unwrap();
+    let build = ["pack", "build", "--catalog", "cyr.csv", "--images", "img", "--out", "x.shelf"];
+    let out = run(&build, dir);
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && said.contains("knows no word"), "{said}");
+    assert!(said.contains("line 3, \"a\""), "{said}");
 }
 
 #[test]

@@ -78,6 +78,9 @@ pub struct BuildReport {
     pub skipped: Vec<SkippedImage>,
     /// Lines and ids of products left out, with `skip_bad`, because nothing could find them.
     pub unfindable: Vec<(u64, String)>,
+    /// Lines and ids of products with texts of which the text encoder knows no word, such as those of another script:
+    /// these texts find nothing.
+    pub unread_texts: Vec<(u64, String)>,
     /// Models that were compiled, or why they were not.
     pub models: Vec<ModelNote>,
     /// What in the text encoder's tokenizer phones do not read; they then find nothing by words in this pack.
@@ -103,7 +106,7 @@ pub fn build_pack(
     let models = &models;
     let loaded = Loaded::new(models)?;
     let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), options, progress)?;
-    let mut texts = embed::texts(rows, loaded.text.as_ref(), progress)?;
+    let (mut texts, unread_texts) = embed::texts(rows, loaded.text.as_ref(), progress)?;
     let (rows, unfindable) = findable(rows, &mut images, &mut texts, options.skip_bad)?;
     let image_index = index::build(&images, options, progress)?;
     let text_index = index::build(&texts, options, progress)?;
@@ -136,7 +139,7 @@ pub fn build_pack(
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
     let (meta, bytes) = write::write(out, &meta, &rows, models, indexes)?;
     let unread_on_phones = loaded.text.as_ref().and_then(|e| e.unread_on_phones()).map(str::to_owned);
-    Ok(BuildReport { meta, bytes, skipped, unfindable, models: notes, unread_on_phones })
+    Ok(BuildReport { meta, bytes, skipped, unfindable, unread_texts, models: notes, unread_on_phones })
 }
 
 /// What is wrong with a catalogue before any work is done.

@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 
 use super::table::{self, Cell, Row, RowError, Schema, TableError};
 use crate::fuse::gtin::{Gtin, GtinError};
+use crate::pack::Record;
 
 const SCHEMA: Schema = Schema {
     columns: "id, title, brand, category, gtin, images, description, attr.*",
@@ -44,6 +45,21 @@ pub struct CatalogueRow {
     pub description: String,
     /// Values of the `attr.*` columns, by the name after the dot.
     pub attrs: BTreeMap<String, String>,
+}
+
+impl CatalogueRow {
+    /// What a pack keeps of the product.
+    pub fn record(&self) -> Record {
+        Record {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            brand: self.brand.clone(),
+            category: self.category.clone(),
+            gtin: self.gtin.map(|gtin| gtin.as_u64()),
+            description: self.description.clone(),
+            attrs: self.attrs.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        }
+    }
 }
 
 /// Why a catalogue is refused.

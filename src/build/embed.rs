@@ -109,37 +109,43 @@ fn is_of_encoder(fault: &EncodeError) -> bool {
     matches!(fault, EncodeError::Run { .. } | EncodeError::Output { .. })
 }
 
-/// Vectors of all texts. A text of which the tokenizer leaves nothing (zero-width spaces, say), or knows nothing (another
-/// script), has none.
+/// Vectors of all texts, and line and id of the products with texts of which the tokenizer knows no word (another
+/// script). Such a text has no vector, nor has one of which the tokenizer leaves nothing (zero-width spaces, say).
 pub(super) fn texts(
     rows: &[CatalogueRow],
     encoder: Option<&TextEncoder>,
     progress: Progress<'_>,
-) -> Result<Embedded, BuildError> {
-    let Some(encoder) = encoder else { return Ok(Embedded::default()) };
+) -> Result<(Embedded, Vec<(u64, String)>), BuildError> {
+    let Some(encoder) = encoder else { return Ok(Default::default()) };
     let (total, done) = (rows.len() as u64, AtomicU32::new(0));
     progress(BuildStep::Texts, 0, total);
-    let vectors: Vec<Vec<Embedding>> = rows
-        .par_iter()
-        .map(|row| {
-            let encoded = texts_of(row).into_iter().map(|text| encoder.encode(&text));
-            let nothing = |v: &_| matches!(v, Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }));
-            let vectors = encoded.filter(|v| !nothing(v)).collect::<Result<_, _>>();
-            progress(BuildStep::Texts, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
-            vectors.map_err(|reason| BuildError::Text {
-                line: row.line,
-                id: row.id.clone(),
-                reason: Box::new(reason),
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    let mut embedded = Embedded::default();
-    for (product, vectors) in (0u32..).zip(vectors) {
+    let encode = |row: &CatalogueRow| {
+        let (mut vectors, mut wordless) = (Vec::new(), false);
+        for text in texts_of(row) {
+            match encoder.encode(&text) {
+                Ok(vector) => vectors.push(vector),
+                Err(EncodeError::EmptyText) => {}
+                Err(EncodeError::UnknownText { .. }) => wordless = true,
+                Err(reason) => {
+                    let id = row.id.clone();
+                    return Err(BuildError::Text { line: row.line, id, reason: Box::new(reason) });
+                }
+            }
+        }
+        progress(BuildStep::Texts, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
+        Ok((vectors, wordless))
+    };
+    let encoded: Vec<(Vec<Embedding>, bool)> = rows.par_iter().map(encode).collect::<Result<_, _>>()?;
+    let (mut embedded, mut unread) = (Embedded::default(), Vec::new());
+    for ((product, row), (vectors, wordless)) in (0u32..).zip(rows).zip(encoded) {
         for vector in vectors {
             embedded.push(product, &vector);
         }
+        if wordless {
+            unread.push((row.line, row.id.clone()));
+        }
     }
-    Ok(embedded)
+    Ok((embedded, unread))
 }
 
 /// Texts a product is found by.

@@ -9,7 +9,7 @@ use super::error::BuildError;
 use super::index::Part;
 use crate::engine::{Engine, EngineOptions};
 use crate::pack::{
-    GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, Record, RecordsWriter, RowsView, SectionKind,
+    GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, RecordsWriter, RowsView, SectionKind,
 };
 
 /// An index with the vectors it was made of.
@@ -48,15 +48,7 @@ pub(super) fn write(
 fn records(rows: &[&CatalogueRow]) -> Result<Vec<u8>, BuildError> {
     let mut records = RecordsWriter::new();
     for row in rows {
-        records.push(&Record {
-            id: row.id.clone(),
-            title: row.title.clone(),
-            brand: row.brand.clone(),
-            category: row.category.clone(),
-            gtin: row.gtin.map(|gtin| gtin.as_u64()),
-            description: row.description.clone(),
-            attrs: row.attrs.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-        })?;
+        records.push(&row.record())?;
     }
     Ok(records.finish())
 }

@@ -63,6 +63,13 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     for (line, id) in &report.unfindable {
         note!("skipped line {line}: product {id:?} has no picture, text or GTIN that can be used");
     }
+    if let Some((line, id)) = report.unread_texts.first() {
+        note!(
+            "{} products have texts of which the text encoder knows no word (another script?), the first in line {line}, \
+             {id:?}: these texts find nothing",
+            report.unread_texts.len()
+        );
+    }
     for (model, reason) in report.models.iter().filter_map(|m| Some((m.model, m.kept.as_ref()?))) {
         note!("the {model} runs as ONNX, slower than compiled: {reason}");
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use shelfsight::build::{self, CatalogueRow};
 use shelfsight::engine::{Engine, NewProduct};
-use shelfsight::pack::{Journal, Record};
+use shelfsight::pack::Journal;
 use shelfsight::preprocess::{self, DecodeOptions, Photo};
 
 use crate::args::AddArgs;
@@ -28,7 +28,7 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
         let frames: Vec<_> = pictures.iter().map(Photo::frame).collect();
         replaced += usize::from(engine.product_of(&row.id)?.is_some());
         let product =
-            NewProduct { record: record(row), replace: args.replace, pictures: &frames, cancel: None };
+            NewProduct { record: row.record(), replace: args.replace, pictures: &frames, cancel: None };
         engine.add(&product).with_context(line)?;
         bar.inc(1);
     }
@@ -119,16 +119,4 @@ fn pictures(row: &CatalogueRow, folder: &Path, engine: &Engine) -> Result<Vec<Ph
         preprocess::open(&path, &options).with_context(|| path.display().to_string())
     };
     row.images.iter().map(open).collect()
-}
-
-fn record(row: &CatalogueRow) -> Record {
-    Record {
-        id: row.id.clone(),
-        title: row.title.clone(),
-        brand: row.brand.clone(),
-        category: row.category.clone(),
-        gtin: row.gtin.map(|gtin| gtin.as_u64()),
-        description: row.description.clone(),
-        attrs: row.attrs.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
-    }
 }
