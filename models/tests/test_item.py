@@ -104,13 +104,16 @@ def test_each_objective_can_be_left_out(sampler):
 
 def test_global_objectives_move_what_they_name_into_the_vector(sampler, tmp_path):
     """With the two global objectives, hidden words can be read from the global vector of an unseen pair."""
-    config = ItemConfig(name="t", shape=SMALL, steps=150, batch=48, rate=3e-3)
+    config = ItemConfig(name="t", shape=SMALL, steps=400, batch=48, rate=3e-3)
     encoder, heads = train(config, sampler, tmp_path / "all")
     sampler.drop = 0.0
     found = probe(encoder, heads, sampler, batches=2)
     assert found.cell_error < 0.8 * found.mean_cell_error
-    guess = probe(encoder, Heads(encoder), sampler, batches=2)
-    assert found.word_accuracy > 0.18 > 0.1 > guess.word_accuracy
+    guesses = []
+    for seed in range(6):
+        torch.manual_seed(seed)
+        guesses.append(probe(encoder, Heads(encoder), sampler, batches=2).word_accuracy)
+    assert found.word_accuracy > 0.6 > 0.3 > max(guesses)
     assert 0 < found.reliance < 1
     frozen = [p.clone() for p in encoder.parameters()]
     fit_global_heads(encoder, sampler, 3, batch=16)

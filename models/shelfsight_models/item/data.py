@@ -19,16 +19,20 @@ from ..data import Product
 from ..texts import weakened
 from .objectives import FIRST_WORD, PAD, Batch
 
+SPECIAL = ["[PAD]", "[MASK]", "[UNK]"]
+
 
 def fit_tokenizer(texts: list[str], words: int) -> Tokenizer:
     """WordPiece of at most `words` tokens; padding is 0, the mask 1."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=words, special_tokens=["[PAD]", "[MASK]", "[UNK]"], show_progress=False
-    )
+    trainer = trainers.WordPieceTrainer(vocab_size=words, special_tokens=SPECIAL, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
+    # The trainer numbers pieces in another order each time.
+    learnt = sorted(set(tokenizer.get_vocab()) - set(SPECIAL))
+    vocabulary = {piece: i for i, piece in enumerate([*SPECIAL, *learnt])}
+    tokenizer.model = models.WordPiece(vocabulary, unk_token="[UNK]")
     assert tokenizer.token_to_id("[PAD]") == PAD and tokenizer.token_to_id("[UNK]") == FIRST_WORD
     return tokenizer
 
