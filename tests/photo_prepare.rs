@@ -45,7 +45,7 @@ fn resizes_as_pillow_does() {
             ..spec(case.width, case.height, case.resize, case.filter)
         };
         let region = case.region.map(|[x, y, w, h]| Rect::new(x, y, w, h));
-        let got = prepare(&photo.frame(), region, &spec).unwrap().values;
+        let got = prepare(&photo.frame(), region, &spec).unwrap().values(&spec);
         let want = fixture(&case.reference);
         let off: Vec<f32> =
             got.iter().zip(want.rgb()).map(|(g, &w)| (g + 127.0 - f32::from(w)).abs()).collect();
@@ -170,7 +170,8 @@ proptest! {
         let (got, want) = (prepare(&frame, region, &spec), prepare(&photo.frame(), region, &spec));
         match (got, want) {
             (Ok(got), Ok(want)) => {
-                let off: Vec<f32> = got.values.iter().zip(&want.values).map(|(a, b)| (a - b).abs()).collect();
+                let (a, b) = (got.values(&spec), want.values(&spec));
+                let off: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).collect();
                 let (worst, mean) = (off.iter().copied().fold(0.0, f32::max), off.iter().sum::<f32>() / off.len() as f32);
                 // Turning swaps the two passes, and what shoots over is cut between them: noise is the worst case.
                 let allowed = match (rotation, spec.filter) {
@@ -197,18 +198,21 @@ proptest! {
         let cropped = Photo::new(w, h, rows.collect()).unwrap();
         let region = Rect::new(x as f32, y as f32, w as f32, h as f32);
         let got = prepare(&photo.frame(), Some(region), &spec).unwrap();
-        prop_assert_eq!(got.values, prepare(&cropped.frame(), None, &spec).unwrap().values);
+        let want = prepare(&cropped.frame(), None, &spec).unwrap();
+        prop_assert_eq!(got.values(&spec), want.values(&spec));
     }
 
     /// The tensor's axes are only permuted, and the placement is exact where both ends are known.
     #[test]
     fn layout_and_placement(photo in any_photo(), spec in any_spec()) {
         let nhwc = prepare(&photo.frame(), None, &spec).unwrap();
-        let nchw = prepare(&photo.frame(), None, &ImageSpec { layout: Layout::Nchw, ..spec.clone() }).unwrap();
+        let planar = ImageSpec { layout: Layout::Nchw, ..spec.clone() };
+        let nchw = prepare(&photo.frame(), None, &planar).unwrap();
         let area = (spec.width * spec.height) as usize;
-        prop_assert_eq!(nhwc.values.len(), area * 3);
+        let (a, b) = (nhwc.values(&spec), nchw.values(&planar));
+        prop_assert_eq!(a.len(), area * 3);
         for i in 0..area * 3 {
-            prop_assert_eq!(nhwc.values[i], nchw.values[i % 3 * area + i / 3]);
+            prop_assert_eq!(a[i], b[i % 3 * area + i / 3]);
         }
         prop_assert_eq!(nhwc.placement, nchw.placement);
 
@@ -271,8 +275,8 @@ proptest! {
         let frame = Frame::new(pixels, w, h).unwrap().rotated(rotation);
         let photo = to_rgb(&frame);
         let spec = spec(5, 4, Resize::Squash, Filter::Bilinear);
-        let got = prepare(&frame, None, &spec).unwrap().values;
-        let want = prepare(&photo.frame(), None, &spec).unwrap().values;
+        let got = prepare(&frame, None, &spec).unwrap().values(&spec);
+        let want = prepare(&photo.frame(), None, &spec).unwrap().values(&spec);
         let mean = got.iter().zip(&want).map(|(a, b)| (a - b).abs()).sum::<f32>() / got.len() as f32;
         // Colours of a picture of a few pixels are spread differently where it grows; a small one jumps by 36.
         let allowed = if w >= 10 && h >= 10 { 6.0 } else { 40.0 };
@@ -306,7 +310,7 @@ fn padding_is_zero_after_normalisation_and_grey_is_grey() {
     let frame = Frame::new(Pixels::Gray(plane), 8, 2).unwrap();
     let mut spec = spec(8, 8, Resize::Pad, Filter::Bilinear);
     (spec.mean, spec.std) = ([100.0, 50.0, 0.0], [100.0, 50.0, 200.0]);
-    let values = prepare(&frame, None, &spec).unwrap().values;
+    let values = prepare(&frame, None, &spec).unwrap().values(&spec);
     for (i, pixel) in values.chunks_exact(3).enumerate() {
         let inside = (3..5).contains(&(i / 8));
         assert_eq!(pixel, if inside { [1.0, 3.0, 1.0] } else { [0.0; 3] }, "row {}", i / 8);

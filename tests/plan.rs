@@ -4,6 +4,7 @@
 
 mod plan_support;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use shelfsight::kernels::Isa;
 use shelfsight::runtime::compile::{CompileError, compile};
 use shelfsight::runtime::plan::{Limits, OpenPlanError, Plan, identity, verify};
 use shelfsight::runtime::{
-    Kind, LoadModelError, LoadOptions, Model, ModelBytes, Pool, RunError, Tensor, load, load_onnx,
+    Kind, LoadModelError, LoadOptions, Model, ModelBytes, Picture, Pool, RunError, Tensor, load, load_onnx,
 };
 
 const MODELS: [&str; 3] = ["image", "text", "detector"];
@@ -286,6 +287,60 @@ fn every_flipped_bit_is_found() {
     assert!(matches!(verify(&broken), Err(OpenPlanError::Checksum { what: "weights" })));
     for len in (0..bytes.len()).step_by(bytes.len() / 97) {
         assert!(open(&bytes[..len]).is_err(), "{len} bytes");
+    }
+}
+
+/// A picture of bytes, `window` of a square tensor, and how often its floats were asked for.
+fn run_bytes(
+    plan: &Plan,
+    side: usize,
+    window: [usize; 4],
+    pixels: &[u8],
+) -> (Result<Vec<Tensor>, RunError>, u32) {
+    let values =
+        Box::new([0.9f32, 1.0, 1.1].map(|gain| std::array::from_fn(|v| (v as f32 - 127.0) / 128.0 * gain)));
+    let asked = Cell::new(0);
+    let floats = || {
+        asked.set(asked.get() + 1);
+        let [left, top, columns, rows] = window;
+        let mut data = vec![0.0; 3 * side * side];
+        for (i, &v) in pixels.iter().enumerate().take(columns * rows * 3) {
+            let (pixel, channel) = (i / 3, i % 3);
+            let at = (top + pixel / columns) * side + left + pixel % columns;
+            data[channel * side * side + at] = values[channel][usize::from(v)];
+        }
+        data
+    };
+    let shape = [1, 3, side, side];
+    let picture = Picture { pixels, values: &values, window, shape, planar: true, floats: &floats };
+    let direct = plan.run_picture("image", &picture, None);
+    let bytes_alone = asked.get();
+    if direct.is_ok() {
+        assert_eq!(direct, picture.run_as_floats(plan, "image", None), "{window:?}");
+    }
+    (direct, bytes_alone)
+}
+
+#[test]
+fn a_picture_of_bytes_gives_the_bits_of_its_floats() {
+    for (name, side) in [("image", 256), ("detector", 320)] {
+        let plan = open(&plan(name)).unwrap();
+        let mut dice = Dice(7);
+        for window in
+            [[0, 0, side, side], [0, 40, side, side - 81], [33, 0, 5, side], [side - 1, side - 1, 1, 1]]
+        {
+            let pixels: Vec<u8> = (0..window[2] * window[3] * 3).map(|_| dice.roll() as u8).collect();
+            let (found, floats) = run_bytes(&plan, side, window, &pixels);
+            assert!(found.is_ok() && floats == 0, "{name} {window:?}: {floats} times as floats, {found:?}");
+        }
+    }
+    // What does not fit is left to the floats, whose shape is then refused.
+    let plan = open(&plan("image")).unwrap();
+    let (found, floats) = run_bytes(&plan, 224, [0, 0, 224, 224], &[9; 224 * 224 * 3]);
+    assert!(matches!(found, Err(RunError::Input { .. })) && floats == 1, "{found:?}");
+    for (window, bytes) in [([0, 0, 256, 256], 12), ([0, 0, 0, 0], 0), ([4, 4, 2, 2], 13)] {
+        let (found, floats) = run_bytes(&plan, 256, window, &vec![3; bytes]);
+        assert!(found.is_ok() && floats == 1, "{window:?}");
     }
 }
 

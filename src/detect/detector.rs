@@ -9,8 +9,8 @@ use super::{Detection, nms};
 use crate::cancel::Cancel;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::preprocess::{PrepareError, prepare};
-use crate::runtime::{self, LoadModelError, Model, ModelBytes, Pool, RunError, Tensor};
+use crate::preprocess::{Layout, PrepareError, prepare};
+use crate::runtime::{self, LoadModelError, Model, ModelBytes, Picture, Pool, RunError, Tensor};
 
 /// Finds products in pictures.
 pub struct Detector {
@@ -89,9 +89,16 @@ impl Detector {
     ) -> Result<Vec<Detection>, DetectError> {
         let m = &self.manifest;
         let prepared = prepare(frame, region, &m.preprocess)?;
-        let shape = m.preprocess.shape().to_vec();
-        let input = vec![(m.input.as_str(), Tensor::F32 { shape, data: prepared.values })];
-        let outputs = self.model.run_until(input, cancel).map_err(|source| match source {
+        let spec = &m.preprocess;
+        let picture = Picture {
+            pixels: &prepared.pixels,
+            values: &prepared.levels,
+            window: prepared.window,
+            shape: spec.shape(),
+            planar: spec.layout == Layout::Nchw,
+            floats: &|| prepared.values(spec),
+        };
+        let outputs = self.model.run_picture(&m.input, &picture, cancel).map_err(|source| match source {
             RunError::Cancelled => DetectError::Cancelled,
             source => DetectError::Run { name: m.name.clone(), source },
         })?;

@@ -9,8 +9,8 @@ use crate::cancel::Cancel;
 use crate::embedding::Embedding;
 use crate::frame::Frame;
 use crate::geometry::Rect;
-use crate::preprocess::prepare;
-use crate::runtime::{self, Model, ModelBytes, Pool, Tensor};
+use crate::preprocess::{Layout, prepare};
+use crate::runtime::{self, Model, ModelBytes, Picture, Pool, RunError, Tensor};
 
 /// An image network with its preprocessing.
 pub struct ImageEncoder {
@@ -88,7 +88,16 @@ impl ImageEncoder {
         cancel: Option<&Cancel>,
     ) -> Result<Embedding, EncodeError> {
         let prepared = prepare(frame, region, &self.manifest.preprocess)?;
-        self.run(prepared.values, cancel)
+        let spec = &self.manifest.preprocess;
+        let picture = Picture {
+            pixels: &prepared.pixels,
+            values: &prepared.levels,
+            window: prepared.window,
+            shape: spec.shape(),
+            planar: spec.layout == Layout::Nchw,
+            floats: &|| prepared.values(spec),
+        };
+        self.vector(self.model.run_picture(&self.manifest.input, &picture, cancel))
     }
 
     /// The unit vector of a tensor that is prepared already, of the shape that the preprocessing gives.
@@ -96,14 +105,13 @@ impl ImageEncoder {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_values(&self, values: Vec<f32>) -> Result<Embedding, EncodeError> {
-        self.run(values, None)
+        let shape = self.manifest.preprocess.shape().to_vec();
+        self.vector(self.model.run(vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })]))
     }
 
-    fn run(&self, values: Vec<f32>, cancel: Option<&Cancel>) -> Result<Embedding, EncodeError> {
+    fn vector(&self, outputs: Result<Vec<Tensor>, RunError>) -> Result<Embedding, EncodeError> {
         let name = &self.manifest.name;
-        let shape = self.manifest.preprocess.shape().to_vec();
-        let input = vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })];
-        let outputs = self.model.run_until(input, cancel).map_err(|e| EncodeError::of_run(name, e))?;
+        let outputs = outputs.map_err(|e| EncodeError::of_run(name, e))?;
         single_vector(name, outputs.into_iter().nth(self.output), self.manifest.dim)
     }
 

@@ -6,13 +6,46 @@ use super::spec::{ImageSpec, Layout, Resize, SpecError};
 use crate::frame::{Frame, Pixels, Rotation};
 use crate::geometry::Rect;
 
-/// A tensor of shape [`ImageSpec::shape`], and where its pixels came from.
+/// Pixels of a tensor of shape [`ImageSpec::shape`], and where they came from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepared {
-    /// Normalised values in the spec's layout.
-    pub values: Vec<f32>,
+    /// RGB, row by row.
+    pub pixels: Vec<u8>,
+    /// Normalised value of each byte of each channel.
+    pub levels: Box<[[f32; 256]; 3]>,
+    /// Left column, top row, columns and rows of the pixels in the tensor; around them it is 0.
+    pub window: [usize; 4],
     /// From frame pixels to tensor pixels.
     pub placement: Placement,
+}
+
+impl Prepared {
+    /// The tensor in the layout of `spec`, by which this was prepared.
+    pub fn values(&self, spec: &ImageSpec) -> Vec<f32> {
+        let (width, area) = (spec.width as usize, spec.width as usize * spec.height as usize);
+        let [left, top, columns, _] = self.window;
+        let mut values = vec![0.0; area * 3];
+        for (y, row) in self.pixels.chunks_exact(columns * 3).enumerate() {
+            let start = (top + y) * width + left;
+            match spec.layout {
+                Layout::Nchw => {
+                    for (c, levels) in self.levels.iter().enumerate() {
+                        let out = &mut values[c * area + start..][..columns];
+                        for (out, pixel) in out.iter_mut().zip(row.chunks_exact(3)) {
+                            *out = levels[usize::from(pixel[c])];
+                        }
+                    }
+                }
+                Layout::Nhwc => {
+                    let out = &mut values[start * 3..][..row.len()];
+                    for (i, (out, &v)) in out.iter_mut().zip(row).enumerate() {
+                        *out = self.levels[i % 3][usize::from(v)];
+                    }
+                }
+            }
+        }
+        values
+    }
 }
 
 /// `input = frame * scale + offset` on each axis, in pixels of the tensor and of the upright frame.
@@ -50,7 +83,7 @@ impl Placement {
     }
 }
 
-/// Cuts `region` (upright pixels; the whole frame if `None`) out of `frame`, resizes and normalises it.
+/// Cuts `region` (upright pixels; the whole frame if `None`) out of `frame` and resizes it.
 ///
 /// The region is clipped to the frame and rounded to whole pixels, and no pixel outside it is read. RGB and RGBA
 /// frames are resized in place; of YUV frames brightness and colour are resized on their own and only the result is
@@ -68,13 +101,17 @@ pub fn prepare(frame: &Frame<'_>, region: Option<Rect>, spec: &ImageSpec) -> Res
         }
     };
     let fit = Fit::new(&region, spec);
-    let rgb = resample(frame, region, &fit, spec)?;
+    let pixels = resample(frame, region, &fit, spec)?;
     let (sx, sy) = (f64::from(fit.w) / fit.window.w, f64::from(fit.h) / fit.window.h);
     let origin = |corner: u32, window: f64, scale: f64, place: u32| {
         (f64::from(place) - (f64::from(corner) + window) * scale) as f32
     };
     Ok(Prepared {
-        values: normalise(&rgb, &fit, spec),
+        pixels,
+        levels: Box::new(std::array::from_fn(|c| {
+            std::array::from_fn(|v| (v as f32 - spec.mean[c]) / spec.std[c])
+        })),
+        window: [fit.left, fit.top, fit.w, fit.h].map(|v| v as usize),
         placement: Placement {
             scale_x: sx as f32,
             scale_y: sy as f32,
@@ -217,33 +254,6 @@ fn to_stored(frame: &Frame<'_>, r: Region, win: Window) -> (Region, Window) {
             Window { x: bottom, y: win.x, w: win.h, h: win.w }.inside(rh, rw),
         ),
     }
-}
-
-fn normalise(rgb: &[u8], fit: &Fit, spec: &ImageSpec) -> Vec<f32> {
-    let (width, area) = (spec.width as usize, spec.width as usize * spec.height as usize);
-    let table: [Vec<f32>; 3] =
-        std::array::from_fn(|c| (0..=255u8).map(|v| (f32::from(v) - spec.mean[c]) / spec.std[c]).collect());
-    let mut values = vec![0.0; area * 3];
-    for (y, row) in rgb.chunks_exact(fit.w as usize * 3).enumerate() {
-        let start = (fit.top as usize + y) * width + fit.left as usize;
-        match spec.layout {
-            Layout::Nchw => {
-                for (c, table) in table.iter().enumerate() {
-                    let out = &mut values[c * area + start..][..fit.w as usize];
-                    for (out, pixel) in out.iter_mut().zip(row.chunks_exact(3)) {
-                        *out = table[usize::from(pixel[c])];
-                    }
-                }
-            }
-            Layout::Nhwc => {
-                let out = &mut values[start * 3..][..row.len()];
-                for (i, (out, &v)) in out.iter_mut().zip(row).enumerate() {
-                    *out = table[i % 3][usize::from(v)];
-                }
-            }
-        }
-    }
-    values
 }
 
 /// Why a frame cannot be prepared.

@@ -9,10 +9,12 @@ pub mod compile;
 mod load;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod picture;
 pub mod plan;
 mod probe;
 mod tensor;
 
+pub use picture::Picture;
 pub use probe::{agreement, probe};
 pub use tensor::{Kind, Tensor, TensorError};
 
@@ -64,6 +66,20 @@ pub trait Model: Send + Sync {
         }
         let outputs = self.run(inputs)?;
         if cancelled(cancel) { Err(RunError::Cancelled) } else { Ok(outputs) }
+    }
+
+    /// Runs the network on a picture. Engines that take floats are given its floats; a plan may read the bytes, with the
+    /// same result.
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    fn run_picture(
+        &self,
+        input: &str,
+        picture: &Picture<'_>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Tensor>, RunError> {
+        picture.run_as_floats(self, input, cancel)
     }
 
     /// Lets the threads of `pool` help from now on, where the engine can; results stay the same.

@@ -22,12 +22,25 @@ struct Touch<'a> {
     length: u32,
     /// Values written and multiplied, a measure of time.
     work: u64,
+    /// Slot of a picture's floats, until something else is written there.
+    floats: Option<u32>,
+    /// Whether a step after the first reads them.
+    floats_read: bool,
+}
+
+/// What a check finds out.
+pub(super) struct Checks {
+    /// Bytes that slots take at the greatest length.
+    pub memory: u64,
+    /// Whether the one input is a picture of three channels, which the first step turns into levels and no other step
+    /// reads: its bytes may then become levels at once.
+    pub picture: bool,
 }
 
 type Checked = Result<(), String>;
 
-/// Checks everything; gives the bytes that slots take at the greatest length.
-pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Result<u64, OpenPlanError> {
+/// Checks everything.
+pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Result<Checks, OpenPlanError> {
     let p = program;
     let lengths = 1..=p.max_length.max(1);
     if p.max_length > MAX_LENGTH || p.steps.len() as u64 * u64::from(*lengths.end()) > MAX_CHECKS {
@@ -48,15 +61,20 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
     if bytes > limits.memory {
         return Err(OpenPlanError::Memory { needed: bytes, allowed: limits.memory });
     }
+    let pictured = picture_slot(p);
+    let mut picture = pictured.is_some();
     for length in lengths.clone() {
-        let mut touch = Touch { program: p, weights, length, work: 0 };
+        let mut touch = Touch { program: p, weights, length, work: 0, floats: None, floats_read: false };
         for (at, step) in p.steps.iter().enumerate() {
             touch.step(step).map_err(|why| broken(format!("step {at} ({}): {why}", step.name())))?;
+            if at == 0 {
+                touch.floats = pictured;
+            }
         }
         if touch.work > limits.work {
             return Err(OpenPlanError::Work { needed: touch.work, allowed: limits.work });
         }
-        for (ports, write) in [(&p.inputs, true), (&p.outputs, false)] {
+        for (ports, write) in [(&p.outputs, false), (&p.inputs, true)] {
             for port in ports {
                 let kind = if port.whole { Element::I32 } else { Element::F32 };
                 let len = port.dims.iter().try_fold(1u64, |n, d| n.checked_mul(d.at(length)));
@@ -65,6 +83,7 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
                     .map_err(|why| broken(format!("port `{}`: {why}", port.name)))?;
             }
         }
+        picture &= !touch.floats_read;
     }
     if p.inputs.is_empty() || p.outputs.is_empty() {
         return Err(broken("it has no input or no output".into()));
@@ -73,7 +92,19 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
     if free != (p.max_length > 0) {
         return Err(broken("the free length is not one of an input".into()));
     }
-    Ok(bytes)
+    Ok(Checks { memory: bytes, picture })
+}
+
+/// Slot of the floats of a program whose one input is a picture of three channels and whose first step quantises it.
+fn picture_slot(p: &Program) -> Option<u32> {
+    let ([input], Some(Step::QuantizeInput(first))) = (p.inputs.as_slice(), p.steps.first()) else {
+        return None;
+    };
+    let [channels, height, width] = input.dims[..] else { return None };
+    let pixels = u64::from(height.fixed) * u64::from(width.fixed);
+    let fixed = [channels, height, width].iter().all(|side| side.per == 0);
+    let fits = channels.fixed == 3 && first.channels == 3 && u64::from(first.pixels) == pixels;
+    (fixed && fits && first.x == input.slot).then_some(first.x)
 }
 
 fn inside(range: Range, weights: usize) -> Checked {
@@ -90,7 +121,11 @@ impl Touch<'_> {
         size.at(self.length)
     }
 
-    fn slot(&self, slot: u32, element: Element, len: u64, write: bool) -> Checked {
+    fn slot(&mut self, slot: u32, element: Element, len: u64, write: bool) -> Checked {
+        if self.floats == Some(slot) {
+            self.floats_read |= !write;
+            self.floats = self.floats.filter(|_| !write);
+        }
         let slot = self.program.slots.get(slot as usize).ok_or("it names a slot that is not there")?;
         if slot.element != element {
             return Err(format!("it takes a slot of {:?} for {element:?}", slot.element));

@@ -36,9 +36,9 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Whether the pass came to its end.
-    pub fn all(&self, state: &mut State, mut times: Option<&mut Vec<StepTime>>) -> bool {
-        for (step, numbers) in self.program.steps.iter().zip(self.numbers) {
+    /// Runs all steps from number `first` on; whether the pass came to its end.
+    pub fn from(&self, first: usize, state: &mut State, mut times: Option<&mut Vec<StepTime>>) -> bool {
+        for (step, numbers) in self.program.steps.iter().zip(self.numbers).skip(first) {
             if cancelled(self.cancel) {
                 return false;
             }

@@ -15,12 +15,13 @@ mod window;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Kind, Model, ModelBytes, Port, RunError, Tensor};
+use super::{Kind, Model, ModelBytes, Picture, Port, RunError, Tensor};
 use crate::cancel::Cancel;
 use crate::kernels::Isa;
 use crate::kernels::int8::Int8;
 use crate::kernels::pool::Pool;
-use program::Program;
+use ops::quantize_picture;
+use program::{Program, Step};
 use state::{Numbers, State};
 
 #[cfg(feature = "onnx")]
@@ -51,6 +52,8 @@ pub struct Plan {
     bytes: ModelBytes,
     weights: std::ops::Range<usize>,
     memory: u64,
+    /// Whether a picture's bytes may become levels at once.
+    picture: bool,
     kernels: &'static Int8,
     pool: Option<Arc<Pool>>,
     /// Memory of runs that ended, for the next.
@@ -77,7 +80,7 @@ impl Plan {
     pub fn open(bytes: ModelBytes, limits: &Limits) -> Result<Self, OpenPlanError> {
         let all = (*bytes).as_ref();
         let (program, weights) = file::read(all)?;
-        let memory = check::check(&program, weights.len(), limits)?;
+        let check::Checks { memory, picture } = check::check(&program, weights.len(), limits)?;
         let numbers = state::numbers(&program, &all[weights.clone()])?;
         let port = |p: &program::Port| Port {
             name: p.name.clone(),
@@ -98,6 +101,7 @@ impl Plan {
             bytes,
             weights,
             memory,
+            picture,
             idle: Mutex::default(),
         })
     }
@@ -140,33 +144,50 @@ impl Plan {
         mut times: Option<&mut Vec<StepTime>>,
     ) -> Result<Vec<Tensor>, RunError> {
         let (batch, length, inputs) = state::bind(&self.program, &self.ports, inputs)?;
+        self.with_state(|state| {
+            let mut outputs = self.outputs(batch, length);
+            let run = self.pass(length, cancel);
+            for item in 0..batch {
+                state.feed(&self.program, &inputs, item, length);
+                if !run.from(0, state, times.as_deref_mut()) {
+                    return Err(RunError::Cancelled);
+                }
+                state.take(&self.program, &mut outputs, item, length);
+            }
+            Ok(outputs)
+        })
+    }
+
+    /// Memory of an earlier run, or new, for `work`; kept for the next.
+    fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let spare = idle.pop();
         drop(idle);
-        let weights = &(*self.bytes).as_ref()[self.weights.clone()];
-        let mut state = spare.unwrap_or_else(|| State::new(&self.program, weights, self.pool.as_deref()));
-        let mut outputs: Vec<Tensor> =
-            self.program.outputs.iter().map(|port| state::empty(port, batch, length)).collect();
-        let mut done = true;
-        for item in 0..batch {
-            state.feed(&self.program, &inputs, item, length);
-            let run = exec::Run {
-                program: &self.program,
-                numbers: &self.numbers,
-                weights,
-                kernels: self.kernels,
-                length,
-                pool: self.pool.as_deref(),
-                cancel,
-            };
-            done = run.all(&mut state, times.as_deref_mut());
-            if !done {
-                break;
-            }
-            state.take(&self.program, &mut outputs, item, length);
-        }
+        let new = || State::new(&self.program, self.weights(), self.pool.as_deref());
+        let mut state = spare.unwrap_or_else(new);
+        let result = work(&mut state);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(state);
-        if done { Ok(outputs) } else { Err(RunError::Cancelled) }
+        result
+    }
+
+    fn weights(&self) -> &[u8] {
+        &(*self.bytes).as_ref()[self.weights.clone()]
+    }
+
+    fn outputs(&self, batch: usize, length: u32) -> Vec<Tensor> {
+        self.program.outputs.iter().map(|port| state::empty(port, batch, length)).collect()
+    }
+
+    fn pass<'a>(&'a self, length: u32, cancel: Option<&'a Cancel>) -> exec::Run<'a> {
+        exec::Run {
+            program: &self.program,
+            numbers: &self.numbers,
+            weights: self.weights(),
+            kernels: self.kernels,
+            length,
+            pool: self.pool.as_deref(),
+            cancel,
+        }
     }
 }
 
@@ -197,6 +218,30 @@ impl Model for Plan {
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Tensor>, RunError> {
         self.run_with(inputs, cancel, None)
+    }
+
+    fn run_picture(
+        &self,
+        input: &str,
+        picture: &Picture<'_>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Tensor>, RunError> {
+        let Some(Step::QuantizeInput(first)) = self.program.steps.first().filter(|_| self.picture) else {
+            return picture.run_as_floats(self, input, cancel);
+        };
+        if input != self.input_names[0] || !picture.fits(&self.ports[0].shape[1..]) {
+            // Whatever is wrong is said as for any other input.
+            return picture.run_as_floats(self, input, cancel);
+        }
+        self.with_state(|state| {
+            state.with_u8(first.y, |_, levels| quantize_picture(first, picture, levels));
+            if !self.pass(1, cancel).from(1, state, None) {
+                return Err(RunError::Cancelled);
+            }
+            let mut outputs = self.outputs(1, 1);
+            state.take(&self.program, &mut outputs, 0, 1);
+            Ok(outputs)
+        })
     }
 
     fn share(&mut self, pool: &Arc<Pool>) {

@@ -5,6 +5,7 @@ use super::program::{
 };
 use crate::kernels::float::picture::between;
 use crate::kernels::float::{self, math};
+use crate::runtime::Picture;
 
 /// Pixels whose planes are put together at once.
 const PIXELS: usize = 256;
@@ -20,6 +21,28 @@ pub(super) fn quantize_input(s: &QuantizeInput, x: &[f32], y: &mut [u8]) {
             for (y, &level) in y[channel..].iter_mut().step_by(channels).zip(&*plane) {
                 *y = level;
             }
+        }
+    }
+}
+
+/// As [`quantize_input`] of the picture's floats, by a table: the same bits, without the floats.
+pub(super) fn quantize_picture(s: &QuantizeInput, picture: &Picture<'_>, y: &mut [u8]) {
+    let mut tables = [[0u8; 256]; 3];
+    for (values, table) in picture.values.iter().zip(&mut tables) {
+        float::levels(values, s.scale, s.zero, table);
+    }
+    let y = &mut y[..s.pixels as usize * 3];
+    if picture.pixels.len() < y.len() {
+        let mut border = [0];
+        float::levels(&[0.0], s.scale, s.zero, &mut border);
+        y.fill(border[0]);
+    }
+    let ([left, top, columns, _], [.., width]) = (picture.window, picture.shape);
+    let rows = y.chunks_exact_mut(width * 3).skip(top);
+    for (y, pixels) in rows.zip(picture.pixels.chunks_exact(columns * 3)) {
+        let y = &mut y[left * 3..][..pixels.len()];
+        for (y, pixel) in y.as_chunks_mut::<3>().0.iter_mut().zip(pixels.as_chunks::<3>().0) {
+            *y = [0, 1, 2].map(|c| tables[c][usize::from(pixel[c])]);
         }
     }
 }
