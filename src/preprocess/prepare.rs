@@ -1,7 +1,9 @@
 //! Crop, resize and normalise: any frame to the tensor an image model takes.
 
+use shelfsight_resize::Window;
+
 use super::color::{Yuv, yuv_to_rgb};
-use super::source::{Region, Samples, Window};
+use super::source::{Region, Samples};
 use super::spec::{ImageSpec, Layout, Resize, SpecError};
 use crate::frame::{Frame, Pixels, Rotation};
 use crate::geometry::Rect;
@@ -171,18 +173,16 @@ impl Fit {
                     w: f64::from(spec.width) * px,
                     h: f64::from(spec.height) * py,
                 };
-                Self { window: window.inside(rw, rh), left: 0, top: 0, w: spec.width, h: spec.height }
+                Self { window: inside(window, rw, rh), left: 0, top: 0, w: spec.width, h: spec.height }
             }
         }
     }
 }
 
-impl Window {
-    /// Rounding may leave a border 1e-13 outside, which the resize refuses.
-    fn inside(self, w: f64, h: f64) -> Self {
-        let (x, y) = (self.x.clamp(0.0, w), self.y.clamp(0.0, h));
-        Self { x, y, w: self.w.min(w - x), h: self.h.min(h - y) }
-    }
+/// A window inside `w × h` pixels: rounding may leave a border 1e-13 outside, which the resize refuses.
+fn inside(window: Window, w: f64, h: f64) -> Window {
+    let (x, y) = (window.x.clamp(0.0, w), window.y.clamp(0.0, h));
+    Window { x, y, w: window.w.min(w - x), h: window.h.min(h - y) }
 }
 
 /// The fit's window as packed upright RGB, `fit.w × fit.h`.
@@ -225,7 +225,7 @@ fn resample(frame: &Frame<'_>, region: Region, fit: &Fit, spec: &ImageSpec) -> R
                 h: window.h / 2.0,
             };
             let chroma =
-                resize(&Samples::of_pair(u, v, half), in_half.inside(f64::from(half.w), f64::from(half.h)))?;
+                resize(&Samples::of_pair(u, v, half), inside(in_half, f64::from(half.w), f64::from(half.h)))?;
             for ((out, &y), uv) in rgb.chunks_exact_mut(3).zip(&luma).zip(chroma.chunks_exact(2)) {
                 out.copy_from_slice(&yuv_to_rgb(Yuv { y, u: uv[0], v: uv[1] }));
             }
@@ -243,15 +243,15 @@ fn to_stored(frame: &Frame<'_>, r: Region, win: Window) -> (Region, Window) {
         Rotation::R0 => (r, win),
         Rotation::R90 => (
             Region { x: r.y, y: h - r.x - r.w, w: r.h, h: r.w },
-            Window { x: win.y, y: right, w: win.h, h: win.w }.inside(rh, rw),
+            inside(Window { x: win.y, y: right, w: win.h, h: win.w }, rh, rw),
         ),
         Rotation::R180 => (
             Region { x: w - r.x - r.w, y: h - r.y - r.h, ..r },
-            Window { x: right, y: bottom, ..win }.inside(rw, rh),
+            inside(Window { x: right, y: bottom, ..win }, rw, rh),
         ),
         Rotation::R270 => (
             Region { x: w - r.y - r.h, y: r.x, w: r.h, h: r.w },
-            Window { x: bottom, y: win.x, w: win.h, h: win.w }.inside(rh, rw),
+            inside(Window { x: bottom, y: win.x, w: win.h, h: win.w }, rh, rw),
         ),
     }
 }

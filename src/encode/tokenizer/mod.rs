@@ -99,7 +99,10 @@ impl Tokenizer {
 
     #[cfg(not(feature = "any-tokenizer"))]
     fn library(_: &[u8], what: &str) -> Result<(Kind, u32, usize), String> {
-        Err(format!("{what} is not read here (the feature `any-tokenizer` reads it)"))
+        Err(format!(
+            "{what} is not read here (a build with the feature `any-tokenizer` reads it; the command has it with \
+             `--features onnx`)"
+        ))
     }
 
     #[cfg(feature = "any-tokenizer")]
