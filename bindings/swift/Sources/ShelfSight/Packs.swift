@@ -38,7 +38,7 @@ public enum Packs {
         let size = try FileManager.default.attributesOfItem(atPath: source.path)[.size] as? UInt64 ?? 0
         let input = try FileHandle(forReadingFrom: source)
         defer { try? input.close() }
-        FileManager.default.createFile(atPath: target.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: target.path, contents: nil)
         let output = try FileHandle(forWritingTo: target)
         defer { try? output.close() }
         var done: UInt64 = 0
