@@ -105,7 +105,8 @@ struct Probed {
 impl Lists<'_> {
     /// The `k` rows best for a query that has been checked, best first, equal ones by list and row.
     ///
-    /// With a filter, lists beyond `probe.lists` are scanned until there are `probe.refine` rows or no lists.
+    /// Lists beyond `probe.lists` are scanned while there are too few rows: fewer than `probe.refine` with a filter,
+    /// fewer than `k` without.
     pub(in crate::index) fn nearest(
         &self,
         query: &[f32],
@@ -121,11 +122,12 @@ impl Lists<'_> {
         }
         let scan = Scan::of(probe.isa).unwrap_or(&crate::kernels::scan::reference::SCAN);
         let mut search = Search::new(self, query, probe.refine.max(k), scan, added);
-        // Without a filter rows may still be too few where lists are short.
-        let filtered = !matches!(keep, Keep::All) || k > probe.refine;
-        let order = search.order(if filtered { self.trq.lists() } else { probe.lists.max(1) });
-        for (visited, &list) in order.iter().enumerate() {
-            if visited >= probe.lists.max(1) && search.candidates.found.len() >= search.candidates.wanted {
+        let enough = if matches!(keep, Keep::All) { k } else { search.candidates.wanted };
+        let probed = probe.lists.max(1);
+        let mut order = search.order(probed);
+        let mut visited = 0;
+        while let Some(&list) = order.get(visited) {
+            if visited >= probed && search.candidates.found.len() >= enough {
                 break;
             }
             if cancelled(cancel) {
@@ -135,6 +137,11 @@ impl Lists<'_> {
                 self.prefetch(next);
             }
             search.scan(list, keep);
+            visited += 1;
+            if visited == probed && search.candidates.found.len() < enough {
+                // Begins with those visited.
+                order = search.order(self.trq.lists());
+            }
         }
         Ok(search.finish(k, probe.rescore.max(k)))
     }

@@ -95,6 +95,18 @@ proptest! {
         }
     }
 
+    /// However few lists are probed and rows looked at again.
+    #[test]
+    fn as_many_rows_as_asked_for_are_found(which in 0usize..5, k in 1usize..1000, lists in 0usize..6, seed in any::<u64>()) {
+        let probe = Probe { lists, refine: 3, rescore: 2, isa: Isa::Auto };
+        let hits = made(which).view().search_with(&query(seed), k, &probe, Keep::All).unwrap();
+        prop_assert_eq!(hits.len(), k.min(ROWS_ALL as usize));
+        let mut found: Vec<u32> = hits.iter().map(|h| h.row).collect();
+        found.sort_unstable();
+        found.dedup();
+        prop_assert_eq!(found.len(), hits.len());
+    }
+
     #[test]
     fn a_filter_equals_searching_what_it_keeps(which in 0usize..5, k in 0usize..30, keep_one_in in 1u32..40, seed in any::<u64>()) {
         let view = made(which).view();
