@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use engine_support::*;
-use shelfsight::engine::{EditError, Engine, EngineOptions, NewProduct, OpenEngineError, Query};
+use shelfsight::engine::{
+    CodedPicture, EditError, Engine, EngineOptions, FindError, NewProduct, OpenEngineError, Query,
+};
 use shelfsight::frame::Frame;
 use shelfsight::fuse::Gtin;
 use shelfsight::index::IndexKind;
@@ -139,11 +141,18 @@ fn what_cannot_be_added_is_named_and_adds_nothing() {
     let cancel = shelfsight::Cancel::new();
     cancel.cancel();
     let cancelled = NewProduct { record: record("x", "y"), cancel: Some(cancel), ..NewProduct::default() };
-    assert!(matches!(engine.add(&cancelled), Err(EditError::Encode(_))));
+    assert!(matches!(engine.add(&cancelled), Err(EditError::Encode(FindError::Cancelled))));
+    // With nothing to encode, too.
+    let gtin = Some(Gtin::parse(GTIN).unwrap().as_u64());
+    let bare = Record { id: "bare".into(), gtin, ..Record::default() };
+    let cancelled = NewProduct { record: bare, ..cancelled };
+    assert!(matches!(engine.add(&cancelled), Err(EditError::Encode(FindError::Cancelled))));
+    assert!(matches!(engine.remove_id("p4"), Err(EditError::NoSuchId { id }) if id == "p4"));
     assert_eq!(engine.products(), 4);
     assert_eq!(open(&path).products(), 4);
     // All deleted: nothing is found, and what is added then is.
-    (0..4).for_each(|product| engine.remove(product).unwrap());
+    (0..4).for_each(|product| assert_eq!(engine.remove_id(&format!("p{product}")).unwrap(), product));
+    assert!(matches!(engine.remove_id("p3"), Err(EditError::NoSuchId { .. })));
     assert!(find(&engine, "product", None).is_empty());
     engine.compact().unwrap().unwrap();
     let engine = open(&path);
@@ -167,6 +176,100 @@ fn a_second_writer_waits_its_turn_and_sees_what_the_first_wrote() {
     assert!(matches!(add(&second, "a"), Err(EditError::Duplicate { .. })), "it catches up first");
     assert_eq!(add(&second, "b").unwrap(), 5);
     assert_eq!(open(&path).products(), 6);
+}
+
+#[test]
+fn pictures_coded_one_at_a_time_are_those_coded_at_once() {
+    for kind in [IndexKind::Flat, IndexKind::Pq, IndexKind::Rq, IndexKind::Opq] {
+        let (_shop, path) = shop(kind);
+        let engine = open(&path);
+        let data = [pixels(77, 0), pixels(78, 0)];
+        let frames = data.each_ref().map(|data| Frame::rgb(data, 48, 48).unwrap());
+        let bare = |id: &str| Record { id: id.into(), ..Record::default() };
+        let once = NewProduct { record: bare("once"), pictures: &frames, ..NewProduct::default() };
+        engine.add(&once).unwrap();
+        let coded = frames.each_ref().map(|frame| {
+            let bytes = engine.code_picture(frame, None).unwrap().into_bytes();
+            CodedPicture::from_bytes(bytes)
+        });
+        let one = NewProduct { record: bare("one by one"), coded: &coded, ..NewProduct::default() };
+        engine.add(&one).unwrap();
+        for frame in &frames {
+            let query = Query { frame: Some(frame), text: None };
+            let found =
+                engine.find(&query, &FindOptions { top: 2, ..FindOptions::default() }).unwrap().matches;
+            assert_eq!(found[0].score, found[1].score, "{kind}");
+            let mut ids: Vec<_> = found.iter().map(|m| m.record.id.as_str()).collect();
+            ids.sort_unstable();
+            assert_eq!(ids, ["once", "one by one"], "{kind}");
+        }
+        // What is not a code of this pack is refused, and the journal stays readable.
+        let good = coded[0].clone().into_bytes();
+        let mut foreign = good.clone();
+        foreign[0] ^= 1;
+        let longer = [&good[..], &[0]].concat();
+        for bytes in
+            [vec![], good[..3].to_vec(), good[..4].to_vec(), good[..good.len() - 1].to_vec(), longer, foreign]
+        {
+            let coded = [CodedPicture::from_bytes(bytes)];
+            let product = NewProduct { record: bare("bad"), coded: &coded, ..NewProduct::default() };
+            let refused = engine.add(&product);
+            assert!(matches!(refused, Err(EditError::OtherPack)), "{kind}: {refused:?}");
+        }
+        let cancel = shelfsight::Cancel::new();
+        cancel.cancel();
+        let cancelled = engine.code_picture(&frames[0], Some(&cancel));
+        assert!(matches!(cancelled, Err(EditError::Encode(FindError::Cancelled))));
+        let products = engine.products();
+        drop(engine);
+        assert_eq!(open(&path).products(), products);
+    }
+    let mut shop = Shop::new(4);
+    shop.rows.iter_mut().for_each(|row| row.images.clear());
+    let engine = shop.open(IndexKind::Flat);
+    let data = pixels(1, 0);
+    let refused = engine.code_picture(&Frame::rgb(&data, 48, 48).unwrap(), None);
+    assert!(matches!(refused, Err(EditError::NoIndex)), "{refused:?}");
+}
+
+/// An edit that went into a journal of a pack that is no longer there would be lost without a word.
+#[test]
+fn a_pack_that_another_took_the_place_of_takes_no_edits() {
+    let shop = Shop::new(4);
+    let path = shop.build(IndexKind::Flat).unwrap();
+    let add = |engine: &Engine, id: &str| {
+        engine.add(&NewProduct { record: record(id, "some words"), ..NewProduct::default() })
+    };
+    // Compacted by another engine, while this one had not edited yet.
+    let (idle, other) = (open(&path), open(&path));
+    add(&other, "a").unwrap();
+    assert_eq!(other.compact().unwrap().unwrap().products, 5);
+    drop(other);
+    assert!(matches!(add(&idle, "lost"), Err(EditError::Replaced)));
+    assert!(matches!(idle.remove(0), Err(EditError::Replaced)));
+    assert!(matches!(idle.compact(), Err(EditError::Replaced)));
+    assert!(!Journal::path_beside(&path).exists());
+    assert_eq!(idle.products(), 4, "it answers from the pack it opened");
+    // Replaced by rename while this one had the journal open; the lock goes with it.
+    let engine = open(&path);
+    add(&engine, "b").unwrap();
+    let mut renewed = Shop::new(6);
+    renewed.rows[0].title = "another".into();
+    fs::rename(renewed.build(IndexKind::Flat).unwrap(), &path).unwrap();
+    assert!(matches!(add(&engine, "lost"), Err(EditError::Replaced)));
+    fs::remove_file(Journal::path_beside(&path)).unwrap();
+    let heir = open(&path);
+    assert_eq!(add(&heir, "c").unwrap(), 6);
+    // Its journal was taken away.
+    fs::remove_file(Journal::path_beside(&path)).unwrap();
+    assert!(matches!(add(&heir, "lost"), Err(EditError::Replaced)));
+    // The pack was removed, or is no file.
+    let last = open(&path);
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(add(&last, "lost"), Err(EditError::Replaced)));
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(add(&last, "lost"), Err(EditError::Replaced)));
+    assert!(!Journal::path_beside(&path).exists());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::error::FindError;
 use super::find::{EncodedQuery, Wanted, check_cancel, check_top};
 use super::memory::of_frame;
 use super::scan::{MARGIN, holds_centre};
-use super::{Engine, Match, Timings};
+use super::{Engine, Match, State, Timings};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::geometry::Rect;
@@ -42,6 +42,8 @@ pub struct Session {
     /// The frame of the last detection.
     answered: Option<Thumb>,
     barcodes: Vec<Gtin>,
+    /// Edits of the catalogue at the last detection.
+    edits: usize,
 }
 
 /// A box's products, and when and at which size they were found.
@@ -99,6 +101,7 @@ impl Session {
             anchor: None,
             answered: None,
             barcodes: Vec::new(),
+            edits: 0,
         }
     }
 
@@ -113,11 +116,20 @@ impl Session {
         &mut self.options.scan
     }
 
-    fn answer(&self, motion: Motion, effort: Effort, size: (u32, u32), ms: Timings) -> Followed {
+    fn answer(
+        &self,
+        state: &State,
+        motion: Motion,
+        effort: Effort,
+        size: (u32, u32),
+        ms: Timings,
+    ) -> Followed {
         let items = self.tracks.all().iter().filter_map(|track| {
             let Rect { x, y, w, h } = track.rect;
             let rect = Rect::new(x + motion.dx, y + motion.dy, w, h).clip(size.0, size.1)?;
-            let matches = track.known.matches.clone();
+            // Some may have been deleted since they were found.
+            let there = track.known.matches.iter().filter(|m| !state.is_deleted(m.product));
+            let matches = there.cloned().collect();
             Some(FollowedItem { track: track.id, rect, detection: track.score, matches })
         });
         Followed { items: items.collect(), barcodes: self.barcodes.clone(), effort, ms }
@@ -129,7 +141,8 @@ const STILL: Motion = Motion { dx: 0.0, dy: 0.0, residual: 0.0 };
 impl Engine {
     /// The products in the next frame of a stream: as [`scan`](Self::scan), but a frame that shows nothing new is
     /// answered from before, boxes are carried along with the picture between detections, and only boxes not known from
-    /// before are named. How often is detected is the session's [`Pace`]; `now` is any clock that only goes forward.
+    /// before are named, or all after products were added or deleted. How often is detected is the session's [`Pace`];
+    /// `now` is any clock that only goes forward.
     ///
     /// # Errors
     /// As [`scan`](Self::scan); the session is then as it was.
@@ -140,10 +153,15 @@ impl Engine {
         now: Duration,
     ) -> Result<Followed, FindError> {
         check_top(session.options.scan.top)?;
+        let answer = |session: &Session, motion, effort, ms| {
+            session.answer(&self.changes.read(), motion, effort, frame.size(), ms)
+        };
+        let edited = self.changes.read().edits() != session.edits;
         let mut ms = Timings::default();
         let (thumb, unchanged, motion) = ms.measure("compare", || {
             let thumb = Thumb::new(frame);
-            let unchanged = session.answered.as_ref().is_some_and(|seen| thumb.change(seen).is_none());
+            let seen = session.answered.as_ref().filter(|_| !edited);
+            let unchanged = seen.is_some_and(|seen| thumb.change(seen).is_none());
             let motion = session.anchor.as_ref().and_then(|anchor| thumb.motion(anchor));
             (thumb, unchanged, motion.filter(|motion| !motion.is_lost()))
         });
@@ -153,16 +171,16 @@ impl Engine {
             return self.detect_again(session, frame, thumb, motion, now, ms);
         }
         if !session.options.pace.track {
-            return Ok(session.answer(STILL, Effort::Unchanged, size, ms));
+            return Ok(answer(session, STILL, Effort::Unchanged, ms));
         }
         let Some(motion) = motion else {
             // Another scene: boxes of the last one would lie.
             session.tracks.clear();
             session.anchor = Some(thumb);
-            return Ok(session.answer(STILL, Effort::Moved, size, ms));
+            return Ok(answer(session, STILL, Effort::Moved, ms));
         };
         let effort = if unchanged { Effort::Unchanged } else { Effort::Moved };
-        let answer = session.answer(motion, effort, size, ms);
+        let answer = answer(session, motion, effort, ms);
         // Motion is measured against one frame as long as it is in reach, so that errors do not add up.
         if motion.dx.abs() > 0.06 * size.0 as f32 || motion.dy.abs() > 0.06 * size.1 as f32 {
             session.tracks.shift(motion, size.0, size.1);
@@ -181,6 +199,7 @@ impl Engine {
         mut ms: Timings,
     ) -> Result<Followed, FindError> {
         let begin = Instant::now();
+        let edits = self.changes.read().edits();
         let options = session.options.scan.clone();
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
@@ -225,8 +244,8 @@ impl Engine {
                 .filter(|(_, place)| place.is_some_and(|place| holds_centre(&rect, &place)))
                 .map(|(gtin, _)| *gtin)
                 .collect();
-            let known =
-                before.map(|(named, _)| named).filter(|n| inside.is_empty() && n.still_good(now, size));
+            let same = inside.is_empty() && edits == session.edits;
+            let known = before.map(|(named, _)| named).filter(|n| same && n.still_good(now, size));
             let known = match (known, alone.iter().find(|(place, _)| *place == rect)) {
                 (_, Some((_, matches))) => Named { matches: matches.clone(), at: now, size },
                 (Some(known), None) => known,
@@ -243,12 +262,13 @@ impl Engine {
         }
         tracks.replace(next);
         session.tracks = tracks;
+        session.edits = edits;
         session.barcodes = barcodes.into_iter().map(|(gtin, _)| gtin).collect();
         session.barcodes.dedup();
         session.anchor = Some(thumb.clone());
         session.answered = Some(thumb);
         session.governor.detected(now, begin.elapsed());
-        Ok(session.answer(STILL, Effort::Detected, (width, height), ms))
+        Ok(session.answer(&self.changes.read(), STILL, Effort::Detected, (width, height), ms))
     }
 }
 

@@ -28,7 +28,7 @@ use crate::geometry::Rect;
 use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record, RecordView, RecordsError};
 use crate::runtime::Pool;
 
-pub use changes::{Compacted, EditError, EntryError, NewProduct};
+pub use changes::{CodedPicture, Compacted, EditError, EntryError, NewProduct};
 pub use error::{FindError, OpenEngineError};
 pub use find::{EncodedQuery, Query};
 pub use follow::{Effort, FollowOptions, Followed, FollowedItem, Session};

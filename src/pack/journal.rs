@@ -214,9 +214,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError`]
     pub fn remove(self) -> Result<(), JournalError> {
-        let Self { path, file, .. } = self;
-        drop(file);
-        std::fs::remove_file(&path).map_err(|source| JournalError::Io { path, source })
+        // Locked until it is gone, so that nobody writes to a file without a name.
+        std::fs::remove_file(&self.path).map_err(|source| JournalError::Io { path: self.path, source })
     }
 }
 

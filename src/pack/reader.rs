@@ -13,6 +13,7 @@ use super::meta::{PackMeta, hex};
 use super::records::{RecordsLayout, RecordsView};
 use super::tables::{GtinView, RowsView, TableError, TombstonesView};
 use std::fs::{self, File};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -258,6 +259,18 @@ impl Pack {
     /// Checksum of the section table and so of every block's checksum: it tells packs apart.
     pub fn table_crc(&self) -> u32 {
         self.header.table_crc
+    }
+
+    /// Whether the file at `path` is this pack still, by its header: another may have been put in its place since it was
+    /// opened.
+    pub fn is_at(&self, path: &Path) -> bool {
+        // Before File::open, which would wait for a writer on a pipe.
+        if !fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == self.file_len()) {
+            return false;
+        }
+        let mut found = [0; HEADER_LEN];
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut found));
+        read.is_ok() && self.bytes.starts_with(&found)
     }
 
     /// Bytes of the file.

@@ -27,8 +27,12 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
         let pictures = pictures(row, &args.images, &engine).with_context(line)?;
         let frames: Vec<_> = pictures.iter().map(Photo::frame).collect();
         replaced += usize::from(engine.product_of(&row.id)?.is_some());
-        let product =
-            NewProduct { record: row.record(), replace: args.replace, pictures: &frames, cancel: None };
+        let product = NewProduct {
+            record: row.record(),
+            replace: args.replace,
+            pictures: &frames,
+            ..NewProduct::default()
+        };
         engine.add(&product).with_context(line)?;
         bar.inc(1);
     }

@@ -1,5 +1,6 @@
 //! Adding and deleting products.
 
+use super::code::CodedPicture;
 use super::entry::Entry;
 use super::{EditError, Editable, State, Writer, views};
 use crate::cancel::Cancel;
@@ -9,7 +10,7 @@ use crate::engine::error::FindError;
 use crate::engine::find::check_cancel;
 use crate::engine::memory::of_frame;
 use crate::frame::Frame;
-use crate::index::IndexView;
+use crate::index::{IndexView, RowEncoder};
 use crate::pack::{EncoderKind, Journal, Pack, Record, RecordsError, RecordsWriter};
 use std::sync::PoisonError;
 
@@ -22,6 +23,8 @@ pub struct NewProduct<'a> {
     pub replace: bool,
     /// Pictures of it, each of the product alone.
     pub pictures: &'a [Frame<'a>],
+    /// Pictures of it that [`Engine::code_picture`] coded before.
+    pub coded: &'a [CodedPicture],
     /// Ends the encoding early once raised; then nothing was added.
     pub cancel: Option<Cancel>,
 }
@@ -42,14 +45,21 @@ impl Engine {
         let mut section = RecordsWriter::new();
         section.push(record).map_err(|source| EditError::Record { id: id(), source })?;
         let views = views(&self.pack)?;
-        let rows = [self.picture_rows(product, &views[0])?, self.text_rows(product, &views[1])?];
+        let coded = product.coded.iter().map(|picture| picture.row(&self.pack, &views[0]));
+        let mut pictures = coded.collect::<Result<Vec<_>, _>>()?;
+        pictures.extend(self.picture_rows(product, &views[0])?);
+        let rows = [pictures, self.text_rows(product, &views[1])?];
         if record.gtin.is_none() && rows.iter().all(Vec::is_empty) {
             return Err(EditError::Unfindable { id: id() });
         }
         let section = section.finish();
-        self.changes.edit(&self.pack, &views, |state| match find(state, &self.pack, &record.id)? {
-            Some(_) if !product.replace => Err(EditError::Duplicate { id: id() }),
-            replaces => Ok(Entry::add(replaces, &section, &rows)),
+        self.changes.edit(&self.pack, &views, |state| {
+            // The last moment: what is in the journal is added.
+            check_cancel(product.cancel.as_ref())?;
+            match find(state, &self.pack, &record.id)? {
+                Some(_) if !product.replace => Err(EditError::Duplicate { id: id() }),
+                replaces => Ok(Entry::add(replaces, &section, &rows)),
+            }
         })
     }
 
@@ -67,6 +77,18 @@ impl Engine {
             Ok(Entry::remove(product))
         })?;
         Ok(())
+    }
+
+    /// As [`remove`](Self::remove), by id: also where another thread or process has changed the product's number since.
+    /// Returns the number.
+    ///
+    /// # Errors
+    /// [`EditError`]; [`EditError::NoSuchId`] if there is none.
+    pub fn remove_id(&self, id: &str) -> Result<u32, EditError> {
+        self.changes.edit(&self.pack, &views(&self.pack)?, |state| match find(state, &self.pack, id)? {
+            Some(product) => Ok(Entry::remove(product)),
+            None => Err(EditError::NoSuchId { id: id.to_owned() }),
+        })
     }
 
     /// Short side in pixels of a picture to [`add`](Self::add) that its vector still gains from: `pack build` decodes
@@ -94,16 +116,22 @@ impl Engine {
         if product.pictures.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(view) = view else { return Err(EditError::NoIndex { id: product.record.id.clone() }) };
-        let (encoder, rows) = (self.image_encoder()?, view.row_encoder());
-        let encode = |frame: &Frame<'_>| {
-            let _held = self.memory.reserve(of_frame(frame, false) + encoder.memory())?;
-            let vector =
-                encoder.encode_until(frame, None, product.cancel.as_ref()).map_err(FindError::from)?;
-            let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
-            rows.encode(vector.as_slice()).map_err(refused)
-        };
-        product.pictures.iter().map(encode).collect()
+        let rows = view.as_ref().ok_or(EditError::NoIndex)?.row_encoder();
+        product.pictures.iter().map(|frame| self.picture_row(frame, &rows, product.cancel.as_ref())).collect()
+    }
+
+    /// The row of a picture.
+    pub(super) fn picture_row(
+        &self,
+        picture: &Frame<'_>,
+        rows: &RowEncoder<'_>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<u8>, EditError> {
+        let encoder = self.image_encoder()?;
+        let _held = self.memory.reserve(of_frame(picture, false) + encoder.memory())?;
+        let vector = encoder.encode_until(picture, None, cancel).map_err(FindError::from)?;
+        let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
+        rows.encode(vector.as_slice()).map_err(refused)
     }
 
     fn text_rows(
@@ -170,12 +198,20 @@ impl Editable {
         views: &[Option<IndexView<'_>>; 2],
     ) -> Result<&'w mut Journal, EditError> {
         if let Writer::Idle = writer {
+            // Else a journal would be begun beside another pack.
+            if !pack.is_at(&self.pack_path) {
+                return Err(EditError::Replaced);
+            }
             let (journal, found) = Journal::open(&Journal::path_beside(&self.pack_path), pack)?;
             let mut state = self.write();
             for record in found.records.iter().skip(state.applied) {
                 state.apply(pack, views, &Entry::parse(record)?)?;
             }
             *writer = Writer::Open(journal);
+        }
+        // Asked under the journal's lock, which whoever compacts holds until a new pack is in place.
+        if !pack.is_at(&self.pack_path) || !Journal::path_beside(&self.pack_path).exists() {
+            *writer = Writer::Replaced;
         }
         match writer {
             Writer::Open(journal) => Ok(journal),

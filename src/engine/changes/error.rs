@@ -29,16 +29,22 @@ pub enum EditError {
         id: String,
     },
     /// Pictures for a pack without an index of pictures.
-    #[error("product {id:?} has a picture, but the pack has no index of pictures; build the pack with one")]
-    NoIndex {
-        /// The id.
-        id: String,
-    },
+    #[error("the pack has no index of pictures; add products without pictures, or build the pack with one")]
+    NoIndex,
+    /// A [`CodedPicture`](super::CodedPicture) of another pack, or none at all.
+    #[error("a picture was not coded for this pack; code it with the engine that the product is added to")]
+    OtherPack,
     /// There is no such product, or it was deleted.
     #[error("there is no product {product}, or it was deleted before")]
     NoSuchProduct {
         /// The number.
         product: u32,
+    },
+    /// There is no product of this id, or it was deleted.
+    #[error("there is no product {id:?}, or it was deleted before")]
+    NoSuchId {
+        /// The id.
+        id: String,
     },
     /// A picture or words cannot be encoded.
     #[error(transparent)]
@@ -57,8 +63,8 @@ pub enum EditError {
     /// The journal holds what this pack has no place for.
     #[error(transparent)]
     Entry(#[from] EntryError),
-    /// The pack was compacted: a new one lies in its place.
-    #[error("the pack was compacted after it was opened; open it again to edit it")]
+    /// The pack was compacted, replaced or removed: another one, or none, lies in its place.
+    #[error("the pack was compacted, replaced or removed after it was opened; open it again to edit it")]
     Replaced,
     /// The compacted pack cannot be written.
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! Products added and deleted since the pack was built: what the journal beside it holds, ready to be searched.
 
+mod code;
 mod compact;
 mod edit;
 mod entry;
@@ -14,6 +15,7 @@ use super::error::OpenEngineError;
 use crate::index::{Bitmap, IndexView, RowChanges};
 use crate::pack::{IndexSections, Journal, Pack, Record, RecordView, RecordsError, RecordsView};
 
+pub use code::CodedPicture;
 pub use compact::Compacted;
 pub use edit::NewProduct;
 pub use error::{EditError, EntryError};
@@ -89,6 +91,11 @@ impl State {
     /// Products, deleted ones included.
     pub fn products(&self) -> u32 {
         self.deleted.len()
+    }
+
+    /// Edits since the pack was built: when it differs, so may answers.
+    pub fn edits(&self) -> usize {
+        self.applied
     }
 
     pub fn is_deleted(&self, product: u32) -> bool {

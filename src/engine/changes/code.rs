@@ -1,0 +1,54 @@
+//! Pictures of a product to add, one at a time: a camera's buffers need not be kept until the product is complete.
+
+use super::EditError;
+use crate::cancel::Cancel;
+use crate::engine::{Engine, rows};
+use crate::frame::Frame;
+use crate::index::{IndexView, RowChanges};
+use crate::pack::{IndexSections, Pack};
+
+/// A picture as a row of a pack's index: all that is kept of it, some tens to hundreds of bytes.
+///
+/// Its bytes are the CRC-32 of the pack's section table, little-endian, then the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodedPicture(Vec<u8>);
+
+impl CodedPicture {
+    /// From the bytes that [`into_bytes`](Self::into_bytes) gave. Any others are refused by [`Engine::add`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    /// To be kept or passed on.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The row, if it is one of this pack.
+    pub(super) fn row(&self, pack: &Pack, view: &Option<IndexView<'_>>) -> Result<Vec<u8>, EditError> {
+        let view = view.as_ref().ok_or(EditError::NoIndex)?;
+        let (&crc, row) = self.0.split_first_chunk().ok_or(EditError::OtherPack)?;
+        // What is not a row must not get into the journal, where it would make the pack unreadable.
+        if u32::from_le_bytes(crc) != pack.table_crc() || RowChanges::new(view).check(view, row).is_err() {
+            return Err(EditError::OtherPack);
+        }
+        Ok(row.to_vec())
+    }
+}
+
+impl Engine {
+    /// Encodes and codes a picture of a product to [`add`](Self::add), of the product alone. The frame is not kept.
+    ///
+    /// # Errors
+    /// [`EditError`]
+    pub fn code_picture(
+        &self,
+        picture: &Frame<'_>,
+        cancel: Option<&Cancel>,
+    ) -> Result<CodedPicture, EditError> {
+        let view = rows::index_of(&self.pack, IndexSections::Image)?.ok_or(EditError::NoIndex)?;
+        let mut bytes = self.pack.table_crc().to_le_bytes().to_vec();
+        bytes.extend(self.picture_row(picture, &view.row_encoder(), cancel)?);
+        Ok(CodedPicture(bytes))
+    }
+}
