@@ -16,6 +16,10 @@ func show(_ frames: AsyncStream<Frame>, engine: Engine, overlay: ([Item]) -> Voi
     }
 }
 
+func teach(_ engine: Engine, id: String, title: String, photos: [Data]) async throws {
+    try await engine.add(Product(id: id, title: title), pictures: photos.map { .photo($0) }, replace: true)
+}
+
 final class GuideTests: XCTestCase {
     private let demo = URL(
         fileURLWithPath: ProcessInfo.processInfo.environment["SHELFSIGHT_DEMO"] ?? "target/phone/demo")
@@ -33,5 +37,22 @@ final class GuideTests: XCTestCase {
         var seen: [String] = []
         try await show(frames, engine: engine) { seen = $0.compactMap { $0.best?.product.title } }
         XCTAssertEqual(seen, found)
+    }
+
+    func testTheGuidesProductIsFound() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let pack = folder.appendingPathComponent("shop.shelf")
+        for try await _ in Packs.import(from: demo.appendingPathComponent("demo.shelf"), to: pack) {}
+        let engine = try await Engine.open(pack)
+        let photo = try Data(contentsOf: demo.appendingPathComponent("photos/demo-0001.jpg"))
+        for _ in 0..<2 { try await teach(engine, id: "4711", title: "Plum jam of my own", photos: [photo]) }
+        let found = try await engine.find(text: "plum jam of my own")
+        XCTAssertEqual(found.best?.product.id, "4711")
+        let seen = try await engine.find(.photo(photo), options: FindOptions(barcodes: false))
+        XCTAssertTrue(seen.matches.prefix(2).contains { $0.product.id == "4711" })
+        let now = try await engine.currentInfo()
+        XCTAssertEqual(now.products, engine.info.products + 1)
     }
 }

@@ -42,10 +42,10 @@ pub(crate) fn run(
     progress: &dyn Progress,
 ) -> Result<String, Failure> {
     let decode = |probe: &Probe| -> Result<_, Failure> {
-        Ok(measure::Probe { photo: photo(&probe.photo)?, ids: probe.ids.clone() })
+        Ok(measure::Probe { photo: photo(&probe.photo, None)?, ids: probe.ids.clone() })
     };
     let mut probes = probes.iter().map(decode).collect::<Result<Vec<_>, _>>()?.into_iter();
-    let shelf = if settings.shelf.is_empty() { None } else { Some(photo(&settings.shelf)?) };
+    let shelf = if settings.shelf.is_empty() { None } else { Some(photo(&settings.shelf, None)?) };
     let options = MeasureOptions {
         rounds: settings.rounds,
         rest: Duration::from_millis(settings.rest_ms.into()),

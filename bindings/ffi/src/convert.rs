@@ -56,6 +56,17 @@ impl From<Record> for ProductRecord {
     }
 }
 
+/// The record of a product to add.
+pub(crate) fn record(product: ProductRecord) -> Result<Record, Failure> {
+    let ProductRecord { id, title, brand, category, gtin, description, attributes } = product;
+    let gtin = match gtin.trim() {
+        "" => None,
+        digits => Some(Gtin::parse(digits)?.as_u64()),
+    };
+    let attrs = attributes.into_iter().map(|a| (a.name, a.value)).collect();
+    Ok(Record { id, title, brand, category, gtin, description, attrs })
+}
+
 fn matches(found: Vec<Match>) -> Vec<MatchRecord> {
     let record = |m: Match| MatchRecord {
         product: m.record.into(),

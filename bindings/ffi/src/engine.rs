@@ -9,13 +9,14 @@ use std::time::Instant;
 
 use shelfsight::Cancel;
 use shelfsight::Frame;
-use shelfsight::engine::{Engine, EngineOptions, FollowOptions, Query, Session};
+use shelfsight::engine::{CodedPicture, Engine, EngineOptions, FollowOptions, NewProduct, Query, Session};
 use shelfsight::options::{FindOptions, ScanOptions};
 use shelfsight::pack::OpenOptions;
 
 use crate::bench::{self, BenchSettings, Probe};
 use crate::types::{
-    FollowSettings, HeatLevel, LicenceRecord, OpenSettings, PackSummary, Reply, Request, Work,
+    CompactedPack, FollowSettings, HeatLevel, LicenceRecord, OpenSettings, PackSummary, ProductRecord, Reply,
+    Request, Work,
 };
 use crate::{Failure, PixelFormat, convert};
 
@@ -163,6 +164,34 @@ impl NativeEngine {
         lock(&self.sessions).remove(&session);
     }
 
+    /// Adds a product with the pictures that [`Work::Code`] coded; `replace` deletes the one of the same id.
+    pub fn add(
+        &self,
+        job: u64,
+        product: ProductRecord,
+        codes: Vec<Vec<u8>>,
+        replace: bool,
+    ) -> Result<(), Failure> {
+        let (engine, cancel) = (self.engine()?, Some(self.job(job)?));
+        let record = convert::record(product)?;
+        let coded: Vec<_> = codes.into_iter().map(CodedPicture::from_bytes).collect();
+        let product = NewProduct { record, replace, coded: &coded, cancel, ..NewProduct::default() };
+        self.or_closed(engine.add(&product).map_err(Failure::from))?;
+        Ok(())
+    }
+
+    /// Deletes the product of an id.
+    pub fn remove(&self, id: String) -> Result<(), Failure> {
+        self.engine()?.remove_id(&id)?;
+        Ok(())
+    }
+
+    /// Writes one pack of the pack and its journal; `None` if there is nothing to do.
+    pub fn compact(&self) -> Result<Option<CompactedPack>, Failure> {
+        let done = self.engine()?.compact()?;
+        Ok(done.map(|d| CompactedPack { products: d.products, before: d.before, after: d.after }))
+    }
+
     /// Loads every model of the pack now.
     pub fn warm_up(&self) -> Result<(), Failure> {
         Ok(self.engine()?.warm_up()?)
@@ -223,15 +252,19 @@ impl NativeEngine {
         lock(&self.jobs).get(&job).cloned().ok_or(Failure::Cancelled)
     }
 
-    /// Answers a query over borrowed planes. What was cut short by `shut` is told so.
-    pub(crate) fn answer(&self, request: Request, planes: [&[u8]; 3]) -> Result<Reply, Failure> {
-        let engine = self.engine()?;
-        let cancel = self.job(request.job)?;
-        let reply = self.run(&engine, cancel, request, planes);
-        match reply {
+    /// What was cut short by `shut` is told so.
+    fn or_closed<T>(&self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        match outcome {
             Err(Failure::Cancelled) if self.engine().is_err() => Err(Failure::Closed),
             other => other,
         }
+    }
+
+    /// Answers a query over borrowed planes.
+    pub(crate) fn answer(&self, request: Request, planes: [&[u8]; 3]) -> Result<Reply, Failure> {
+        let engine = self.engine()?;
+        let cancel = self.job(request.job)?;
+        self.or_closed(self.run(&engine, cancel, request, planes))
     }
 
     fn run(
@@ -244,7 +277,11 @@ impl NativeEngine {
         let Request { layout, work, conditions, barcodes: barcode, .. } = request;
         let filters = convert::filters(&conditions)?;
         let photo = match &layout {
-            Some(layout) if layout.format == PixelFormat::Photo => Some(photo(planes[0])?),
+            Some(layout) if layout.format == PixelFormat::Photo => {
+                // As a pack's own pictures are read, so that the same picture gets the same code.
+                let side = matches!(work, Work::Code).then(|| engine.picture_side()).transpose()?;
+                Some(photo(planes[0], side)?)
+            }
             _ => None,
         };
         let frame: Option<Frame<'_>> = match (&photo, &layout) {
@@ -253,7 +290,7 @@ impl NativeEngine {
             (None, None) => None,
         };
         let needed =
-            || frame.as_ref().ok_or_else(|| Failure::Frame { reason: "scanning takes a picture".to_owned() });
+            || frame.as_ref().ok_or_else(|| Failure::Frame { reason: "this takes a picture".to_owned() });
         let cancel = Some(cancel);
         match work {
             Work::Find { text, region, top } => {
@@ -286,17 +323,24 @@ impl NativeEngine {
                 (options.filters, options.barcode, options.cancel) = (filters, barcode, cancel);
                 Ok(convert::followed(engine.follow(&mut following.session, frame, now)?, frame.size()))
             }
+            Work::Code => {
+                let picture = engine.code_picture(needed()?, cancel.as_ref())?;
+                Ok(Reply::Coded { code: picture.into_bytes() })
+            }
         }
     }
 }
 
+/// Decodes a photo file, a JPEG to no less than this short side; `None` for what a query needs.
 #[cfg(feature = "photo")]
-pub(crate) fn photo(bytes: &[u8]) -> Result<shelfsight::preprocess::Photo, Failure> {
-    Ok(shelfsight::preprocess::decode(bytes, &shelfsight::engine::QUERY_DECODE)?)
+pub(crate) fn photo(bytes: &[u8], side: Option<u32>) -> Result<shelfsight::preprocess::Photo, Failure> {
+    let query = shelfsight::engine::QUERY_DECODE;
+    let options = shelfsight::preprocess::DecodeOptions { shrink_to: side.or(query.shrink_to), ..query };
+    Ok(shelfsight::preprocess::decode(bytes, &options)?)
 }
 
 #[cfg(not(feature = "photo"))]
-pub(crate) fn photo(_: &[u8]) -> Result<shelfsight::preprocess::Photo, Failure> {
+pub(crate) fn photo(_: &[u8], _: Option<u32>) -> Result<shelfsight::preprocess::Photo, Failure> {
     Err(Failure::Photo { reason: "this build reads no photo files; decode them to pixels first".to_owned() })
 }
 

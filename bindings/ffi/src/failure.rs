@@ -2,10 +2,11 @@
 
 use shelfsight::detect::DetectError;
 use shelfsight::encode::EncodeError;
-use shelfsight::engine::{FindError, OpenEngineError};
+use shelfsight::engine::{EditError, FindError, OpenEngineError};
 use shelfsight::frame::FrameError;
+use shelfsight::fuse::GtinError;
 use shelfsight::options::FilterError;
-use shelfsight::pack::OpenPackError;
+use shelfsight::pack::{JournalError, OpenPackError, WritePackError};
 
 /// Why a call did not succeed; `reason` is one line that says what to do.
 #[derive(Debug, thiserror::Error, uniffi::Error)]
@@ -64,6 +65,42 @@ pub enum Failure {
         /// What and why.
         reason: String,
     },
+    /// A product that cannot be added as it is: no id, no GTIN, nothing to find it by, too long.
+    #[error("{reason}")]
+    Product {
+        /// What and why.
+        reason: String,
+    },
+    /// A product of this id is there already.
+    #[error("{reason}")]
+    Duplicate {
+        /// What and why.
+        reason: String,
+    },
+    /// No product of this id is there.
+    #[error("{reason}")]
+    NoSuchProduct {
+        /// What and why.
+        reason: String,
+    },
+    /// The pack's folder cannot be written to, or the journal in it not read.
+    #[error("{reason}")]
+    Storage {
+        /// What and why.
+        reason: String,
+    },
+    /// Another engine edits the pack.
+    #[error("{reason}")]
+    InUse {
+        /// What and why.
+        reason: String,
+    },
+    /// Another pack lies where this one was opened.
+    #[error("{reason}")]
+    Replaced {
+        /// What and why.
+        reason: String,
+    },
     /// The engine was closed.
     #[error("the engine is closed; open the pack again")]
     Closed,
@@ -96,8 +133,63 @@ impl From<OpenEngineError> for Failure {
     fn from(error: OpenEngineError) -> Self {
         match error {
             OpenEngineError::Pack(error) => error.into(),
+            OpenEngineError::Journal(error) => error.into(),
             other => Self::PackDamaged { reason: other.to_string() },
         }
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let reason = error.to_string();
+        match error {
+            JournalError::Io { .. } => Self::Storage { reason },
+            JournalError::InUse { .. } => Self::InUse { reason },
+            JournalError::Version { .. } => Self::PackUnsupported { reason },
+            JournalError::TooLong { .. } => Self::Product { reason },
+            JournalError::NotAJournal { .. } | JournalError::OtherPack { .. } => Self::PackDamaged { reason },
+        }
+    }
+}
+
+impl From<EditError> for Failure {
+    fn from(error: EditError) -> Self {
+        let reason = error.to_string();
+        // Reasons name no products: they may be logged.
+        let without_id = str::to_owned;
+        match error {
+            EditError::Duplicate { .. } => Self::Duplicate {
+                reason: without_id(
+                    "there is a product of this id; ask for it to be replaced, or remove it first",
+                ),
+            },
+            EditError::Record { source: WritePackError::Record { what, .. }, .. } => {
+                Self::Product { reason: format!("the product cannot be added: {what}") }
+            }
+            EditError::Unfindable { .. } => Self::Product {
+                reason: without_id("nothing could find the product: give it a picture, a title or a GTIN"),
+            },
+            EditError::NoSuchProduct { .. } | EditError::NoSuchId { .. } => Self::NoSuchProduct {
+                reason: without_id("there is no product of this id, or it was removed before"),
+            },
+            EditError::NoIndex => Self::Model { reason },
+            EditError::OtherPack => Self::Product { reason },
+            EditError::Encode(error) => error.into(),
+            EditError::Journal(error) => error.into(),
+            EditError::Replaced => Self::Replaced { reason },
+            EditError::Write(WritePackError::Io { .. }) => Self::Storage { reason },
+            EditError::Open(error) => error.into(),
+            EditError::Vector { .. } | EditError::Entry(_) | EditError::Records(_) => {
+                Self::PackDamaged { reason }
+            }
+            _ => Self::Internal { reason },
+        }
+    }
+}
+
+impl From<GtinError> for Failure {
+    fn from(error: GtinError) -> Self {
+        Self::Product { reason: format!("the product cannot be added: {error}") }
     }
 }
 

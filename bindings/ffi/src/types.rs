@@ -61,6 +61,8 @@ pub enum Work {
         /// From `follow`.
         session: u64,
     },
+    /// Codes a picture of a product to add.
+    Code,
 }
 
 /// A query.
@@ -98,7 +100,7 @@ pub struct ProductRecord {
     pub brand: String,
     /// Category, or empty.
     pub category: String,
-    /// 14 digits, or empty.
+    /// 14 digits, or empty; of a product to add 8, 12, 13 or 14.
     pub gtin: String,
     /// Text, or empty.
     pub description: String,
@@ -181,6 +183,22 @@ pub enum Reply {
         /// Height of the upright picture.
         height: u32,
     },
+    /// To [`Work::Code`].
+    Coded {
+        /// What `add` takes.
+        code: Vec<u8>,
+    },
+}
+
+/// What compacting made.
+#[derive(Clone, Copy, Debug, uniffi::Record)]
+pub struct CompactedPack {
+    /// Products of the new pack.
+    pub products: u32,
+    /// Bytes of the old pack and its journal.
+    pub before: u64,
+    /// Bytes of the new pack.
+    pub after: u64,
 }
 
 /// A licence of something in the pack.

@@ -15,6 +15,12 @@ func translated<Result>(_ work: () throws -> Result) throws -> Result {
         case .Model(let reason): throw ShelfSightError.model(reason: reason)
         case .Memory(let needed, let inUse, let allowed, let reason):
             throw ShelfSightError.memoryCeiling(needed: needed, inUse: inUse, allowed: allowed, reason: reason)
+        case .Product(let reason): throw ShelfSightError.product(reason: reason)
+        case .Duplicate(let reason): throw ShelfSightError.duplicateProduct(reason: reason)
+        case .NoSuchProduct(let reason): throw ShelfSightError.noSuchProduct(reason: reason)
+        case .Storage(let reason): throw ShelfSightError.storage(reason: reason)
+        case .InUse(let reason): throw ShelfSightError.packInUse(reason: reason)
+        case .Replaced(let reason): throw ShelfSightError.packReplaced(reason: reason)
         case .Closed: throw ShelfSightError.engineClosed
         case .Cancelled: throw CancellationError()
         case .Internal(let reason): throw ShelfSightError.libraryFault(reason: reason)
@@ -44,6 +50,15 @@ extension Product {
     }
 }
 
+extension ProductRecord {
+    init(_ product: Product) {
+        self.init(
+            id: product.id, title: product.title, brand: product.brand ?? "", category: product.category ?? "",
+            gtin: product.gtin ?? "", description: product.details ?? "",
+            attributes: product.attributes.map { Attribute(name: $0.name, value: $0.value) })
+    }
+}
+
 extension Match {
     init(_ record: MatchRecord) {
         self.init(
@@ -70,7 +85,7 @@ extension StageTime {
 extension FindResult {
     init(_ reply: Reply) throws {
         guard case .found(let matches, let barcodes, let times) = reply else {
-            throw ShelfSightError.libraryFault(reason: "the library answered a find with a scan")
+            throw ShelfSightError.libraryFault(reason: "the library answered a find with something else")
         }
         self.init(matches: matches.map { Match($0) }, barcodes: barcodes, times: times.map { StageTime($0) })
     }
@@ -79,7 +94,7 @@ extension FindResult {
 extension ScanResult {
     init(_ reply: Reply) throws {
         guard case .scanned(let items, let barcodes, let times, let effort, let width, let height) = reply else {
-            throw ShelfSightError.libraryFault(reason: "the library answered a scan with a find")
+            throw ShelfSightError.libraryFault(reason: "the library answered a scan with something else")
         }
         let done: Effort
         switch effort {

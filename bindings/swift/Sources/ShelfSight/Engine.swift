@@ -21,7 +21,7 @@ public actor Engine {
     private nonisolated let native: NativeEngine
     private nonisolated let url: URL
 
-    /// What the pack says of itself.
+    /// What the pack said of itself when it was opened; ``currentInfo()`` says it again after edits.
     public nonisolated let info: PackInfo
 
     private init(native: NativeEngine, url: URL) throws {
@@ -86,6 +86,61 @@ public actor Engine {
             }
             results.onTermination = { _ in work.cancel() }
         }
+    }
+
+    /// Adds a product to the catalogue. ``find(_:text:options:)``, ``scan(_:options:)`` and streams that run see it at
+    /// once, and so does every engine that opens the pack later: when this returns it is on disk, in a file beside the
+    /// pack (`NAME.shelf.journal`).
+    ///
+    /// It is found by its pictures, each of the product alone, by its words, and by its GTIN; any of the three will do.
+    /// The frames are read as ``find(_:text:options:)`` reads them, and not kept.
+    ///
+    /// Cancelled or failed, it adds nothing; cancelled when it is too late for that, it returns as if it had not been.
+    ///
+    /// - Parameter replace: removes the product of the same id, with its pictures, in the same step.
+    /// - Throws: ``ShelfSightError``: ``ShelfSightError/duplicateProduct(reason:)`` if the id is taken and `replace` is
+    ///   false, ``ShelfSightError/product(reason:)`` if the product cannot be added as it is, `storage`, `packInUse`,
+    ///   `packReplaced`, and what ``find(_:text:options:)`` throws of pictures; or `CancellationError`.
+    public nonisolated func add(_ product: Product, pictures: [Frame] = [], replace: Bool = false) async throws {
+        var codes: [Data] = []
+        for picture in pictures {
+            guard case .coded(let code) = try await query(picture, .code, [], barcodes: false) else {
+                throw ShelfSightError.libraryFault(reason: "the library answered a picture with something else")
+            }
+            codes.append(code)
+        }
+        try await job { [codes] job in
+            try self.native.add(job: job, product: ProductRecord(product), codes: codes, replace: replace)
+        }
+    }
+
+    /// Removes the product of this id, as lastingly as ``add(_:pictures:replace:)`` adds one: queries that begin
+    /// afterwards never return it, and streams that run no longer show it.
+    ///
+    /// - Throws: ``ShelfSightError``: ``ShelfSightError/noSuchProduct(reason:)`` if there is none, `storage`, `packInUse`
+    ///   or `packReplaced`.
+    public nonisolated func remove(id: Product.ID) async throws {
+        try await job { _ in try self.native.remove(id: id) }
+    }
+
+    /// Makes one pack of the pack and what was added to and removed from it, in the pack's place; answers stay the same.
+    /// Nil if there is nothing to do. Do it now and then: opening reads what was added, and what was removed takes room.
+    ///
+    /// This engine goes on to answer from the old pack, and edits throw ``ShelfSightError/packReplaced(reason:)``: open
+    /// the pack again.
+    ///
+    /// It takes as much room again as the pack while it works. A crash, or the end of the app, leaves the old pack or the
+    /// new one; a task that is cancelled waits for its end.
+    ///
+    /// - Throws: ``ShelfSightError``: `storage`, `packInUse` or `packReplaced`.
+    public nonisolated func compact() async throws -> Compacted? {
+        let done = try await job { _ in try self.native.compact() }
+        return done.map { Compacted(products: Int($0.products), bytesBefore: $0.before, bytesAfter: $0.after) }
+    }
+
+    /// What the pack says of itself now; reads every product.
+    public nonisolated func currentInfo() async throws -> PackInfo {
+        try await background { try translated { PackInfo(try self.native.summary()) } }
     }
 
     /// Tells streams of frames how warm the device is; they work less the warmer it gets.

@@ -3,7 +3,8 @@ import Foundation
 /// Brings packs onto the device.
 public enum Packs {
     /// Copies a pack from `source` to `target`, checks every byte, and only then puts it in place, in one step: an older
-    /// pack at `target` stays until then, and engines that have it open keep it.
+    /// pack at `target` stays until then, and engines that have it open keep it. What ``Engine/add(_:pictures:replace:)``
+    /// added to the older pack goes with it.
     ///
     /// Progress counts bytes copied; the last value holds what the pack says of itself. Cancelled or failed, it leaves
     /// nothing behind.
@@ -24,6 +25,9 @@ public enum Packs {
                     guard rename(part.path, target.path) == 0 else {
                         throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: target.path])
                     }
+                    // After the pack: a crash in between leaves one that is refused until it is imported again, and loses
+                    // nothing.
+                    try? FileManager.default.removeItem(atPath: target.path + ".journal")
                     steps.yield(WorkProgress(done: copied, total: copied, result: engine.info))
                     steps.finish()
                 } catch {

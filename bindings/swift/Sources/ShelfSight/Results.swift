@@ -13,23 +13,42 @@ public struct Area: Sendable, Hashable {
     }
 }
 
-/// A product of the catalogue; what the catalogue leaves empty is nil.
+/// A product of the catalogue, or one to ``Engine/add(_:pictures:replace:)`` to it; what the catalogue leaves empty is nil.
 public struct Product: Sendable, Hashable, Identifiable {
     /// A column of the catalogue that begins with `attr.`.
     public struct Attribute: Sendable, Hashable {
         public let name: String
         public let value: String
+
+        public init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
+    /// The catalogue's own, such as an article number: no two products have the same.
     public let id: String
     public let title: String
     public let brand: String?
     public let category: String?
-    /// 14 digits.
+    /// 14 digits; of a product to add 8, 12, 13 or 14.
     public let gtin: String?
     public let details: String?
     /// In the catalogue's order.
     public let attributes: [Attribute]
+
+    public init(
+        id: String, title: String, brand: String? = nil, category: String? = nil, gtin: String? = nil,
+        details: String? = nil, attributes: [Attribute] = []
+    ) {
+        self.id = id
+        self.title = title
+        self.brand = brand
+        self.category = category
+        self.gtin = gtin
+        self.details = details
+        self.attributes = attributes
+    }
 }
 
 /// What speaks for a match.
@@ -113,9 +132,21 @@ public struct Licence: Sendable, Hashable {
     public let attribution: String
 }
 
+/// What ``Engine/compact()`` made.
+public struct Compacted: Sendable, Hashable {
+    /// Products of the new pack.
+    public let products: Int
+    /// Bytes of the old pack and of what had been added to it.
+    public let bytesBefore: UInt64
+    /// Bytes of the new pack.
+    public let bytesAfter: UInt64
+}
+
 /// What a pack says of itself.
 public struct PackInfo: Sendable, Hashable {
+    /// Products that can be found: those added count, those removed do not.
     public let products: Int
+    /// Of the file, without what was added since it was written.
     public let bytes: UInt64
     public let format: Int
     /// Seconds since 1970.

@@ -648,6 +648,11 @@ fileprivate struct FfiConverterData: FfiConverterRustBuffer {
 public protocol NativeEngineProtocol: AnyObject, Sendable {
     
     /**
+     * Adds a product with the pictures that [`Work::Code`] coded; `replace` deletes the one of the same id.
+     */
+    func add(job: UInt64, product: ProductRecord, codes: [Data], replace: Bool) throws 
+    
+    /**
      * Begins a job.
      */
     func begin() throws  -> UInt64
@@ -661,6 +666,11 @@ public protocol NativeEngineProtocol: AnyObject, Sendable {
      * Stops a job; nothing happens if it has ended.
      */
     func cancel(job: UInt64) 
+    
+    /**
+     * Writes one pack of the pack and its journal; `None` if there is nothing to do.
+     */
+    func compact() throws  -> CompactedPack?
     
     /**
      * Forgets a job.
@@ -686,6 +696,11 @@ public protocol NativeEngineProtocol: AnyObject, Sendable {
      * Answers a query. The planes are those of its layout, empty where it has fewer, and are not kept.
      */
     func query(request: Request, plane0: Data, plane1: Data, plane2: Data) throws  -> Reply
+    
+    /**
+     * Deletes the product of an id.
+     */
+    func remove(id: String) throws 
     
     /**
      * Stops all jobs and lets go of the pack when they have returned.
@@ -786,6 +801,21 @@ public static func `open`(path: String, settings: OpenSettings)throws  -> Native
 
     
     /**
+     * Adds a product with the pictures that [`Work::Code`] coded; `replace` deletes the one of the same id.
+     */
+open func add(job: UInt64, product: ProductRecord, codes: [Data], replace: Bool)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_shelfsight_ffi_fn_method_nativeengine_add(
+            self.uniffiCloneHandle(),
+        FfiConverterUInt64.lower(job),
+        FfiConverterTypeProductRecord_lower(product),
+        FfiConverterSequenceData.lower(codes),
+        FfiConverterBool.lower(replace),uniffiCallStatus
+    )
+}
+}
+    
+    /**
      * Begins a job.
      */
 open func begin()throws  -> UInt64  {
@@ -823,6 +853,18 @@ open func cancel(job: UInt64)  {try! rustCall() {
         FfiConverterUInt64.lower(job),uniffiCallStatus
     )
 }
+}
+    
+    /**
+     * Writes one pack of the pack and its journal; `None` if there is nothing to do.
+     */
+open func compact()throws  -> CompactedPack?  {
+    return try  FfiConverterOptionTypeCompactedPack.lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_shelfsight_ffi_fn_method_nativeengine_compact(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
     
     /**
@@ -894,6 +936,18 @@ open func query(request: Request, plane0: Data, plane1: Data, plane2: Data)throw
         }
         }
 })
+}
+    
+    /**
+     * Deletes the product of an id.
+     */
+open func remove(id: String)throws   {try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_shelfsight_ffi_fn_method_nativeengine_remove(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(id),uniffiCallStatus
+    )
+}
 }
     
     /**
@@ -1470,6 +1524,85 @@ public func FfiConverterTypeBenchSettings_lift(_ buf: RustBuffer) throws -> Benc
 #endif
 public func FfiConverterTypeBenchSettings_lower(_ value: BenchSettings) -> RustBuffer {
     return FfiConverterTypeBenchSettings.lower(value)
+}
+
+
+/**
+ * What compacting made.
+ */
+public struct CompactedPack: Equatable, Hashable {
+    /**
+     * Products of the new pack.
+     */
+    public let products: UInt32
+    /**
+     * Bytes of the old pack and its journal.
+     */
+    public let before: UInt64
+    /**
+     * Bytes of the new pack.
+     */
+    public let after: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Products of the new pack.
+         */products: UInt32, 
+        /**
+         * Bytes of the old pack and its journal.
+         */before: UInt64, 
+        /**
+         * Bytes of the new pack.
+         */after: UInt64) {
+        self.products = products
+        self.before = before
+        self.after = after
+    }
+
+    
+
+    
+}
+
+#if compiler(>=6)
+extension CompactedPack: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeCompactedPack: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> CompactedPack {
+        return
+            try CompactedPack(
+                products: FfiConverterUInt32.read(from: &buf), 
+                before: FfiConverterUInt64.read(from: &buf), 
+                after: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: CompactedPack, into buf: inout [UInt8]) {
+        FfiConverterUInt32.write(value.products, into: &buf)
+        FfiConverterUInt64.write(value.before, into: &buf)
+        FfiConverterUInt64.write(value.after, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCompactedPack_lift(_ buf: RustBuffer) throws -> CompactedPack {
+    return try FfiConverterTypeCompactedPack.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeCompactedPack_lower(_ value: CompactedPack) -> RustBuffer {
+    return FfiConverterTypeCompactedPack.lower(value)
 }
 
 
@@ -2424,7 +2557,7 @@ public struct ProductRecord: Equatable, Hashable {
      */
     public let category: String
     /**
-     * 14 digits, or empty.
+     * 14 digits, or empty; of a product to add 8, 12, 13 or 14.
      */
     public let gtin: String
     /**
@@ -2452,7 +2585,7 @@ public struct ProductRecord: Equatable, Hashable {
          * Category, or empty.
          */category: String, 
         /**
-         * 14 digits, or empty.
+         * 14 digits, or empty; of a product to add 8, 12, 13 or 14.
          */gtin: String, 
         /**
          * Text, or empty.
@@ -2857,6 +2990,54 @@ enum Failure: Swift.Error, Equatable, Hashable {
          */reason: String
     )
     /**
+     * A product that cannot be added as it is: no id, no GTIN, nothing to find it by, too long.
+     */
+    case Product(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
+     * A product of this id is there already.
+     */
+    case Duplicate(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
+     * No product of this id is there.
+     */
+    case NoSuchProduct(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
+     * The pack's folder cannot be written to, or the journal in it not read.
+     */
+    case Storage(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
+     * Another engine edits the pack.
+     */
+    case InUse(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
+     * Another pack lies where this one was opened.
+     */
+    case Replaced(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
      * The engine was closed.
      */
     case Closed
@@ -2924,9 +3105,27 @@ public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
             allowed: try FfiConverterUInt64.read(from: &buf), 
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 9: return .Closed
-        case 10: return .Cancelled
-        case 11: return .Internal(
+        case 9: return .Product(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 10: return .Duplicate(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 11: return .NoSuchProduct(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 12: return .Storage(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 13: return .InUse(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 14: return .Replaced(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 15: return .Closed
+        case 16: return .Cancelled
+        case 17: return .Internal(
             reason: try FfiConverterString.read(from: &buf)
             )
 
@@ -2984,16 +3183,46 @@ public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
             FfiConverterString.write(reason, into: &buf)
             
         
-        case .Closed:
+        case let .Product(reason):
             writeInt(&buf, Int32(9))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .Duplicate(reason):
+            writeInt(&buf, Int32(10))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .NoSuchProduct(reason):
+            writeInt(&buf, Int32(11))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .Storage(reason):
+            writeInt(&buf, Int32(12))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .InUse(reason):
+            writeInt(&buf, Int32(13))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .Replaced(reason):
+            writeInt(&buf, Int32(14))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case .Closed:
+            writeInt(&buf, Int32(15))
         
         
         case .Cancelled:
-            writeInt(&buf, Int32(10))
+            writeInt(&buf, Int32(16))
         
         
         case let .Internal(reason):
-            writeInt(&buf, Int32(11))
+            writeInt(&buf, Int32(17))
             FfiConverterString.write(reason, into: &buf)
             
         }
@@ -3279,6 +3508,14 @@ public enum Reply: Equatable, Hashable {
          * Height of the upright picture.
          */height: UInt32
     )
+    /**
+     * To [`Work::Code`].
+     */
+    case coded(
+        /**
+         * What `add` takes.
+         */code: Data
+    )
 
 
 
@@ -3306,6 +3543,9 @@ public struct FfiConverterTypeReply: FfiConverterRustBuffer {
         case 2: return .scanned(items: try FfiConverterSequenceTypeItemRecord.read(from: &buf), barcodes: try FfiConverterSequenceString.read(from: &buf), times: try FfiConverterSequenceTypeStageTime.read(from: &buf), effort: try FfiConverterTypeEffort.read(from: &buf), width: try FfiConverterUInt32.read(from: &buf), height: try FfiConverterUInt32.read(from: &buf)
         )
         
+        case 3: return .coded(code: try FfiConverterData.read(from: &buf)
+        )
+        
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
@@ -3329,6 +3569,11 @@ public struct FfiConverterTypeReply: FfiConverterRustBuffer {
             FfiConverterTypeEffort.write(effort, into: &buf)
             FfiConverterUInt32.write(width, into: &buf)
             FfiConverterUInt32.write(height, into: &buf)
+            
+        
+        case let .coded(code):
+            writeInt(&buf, Int32(3))
+            FfiConverterData.write(code, into: &buf)
             
         }
     }
@@ -3390,6 +3635,10 @@ public enum Work: Equatable, Hashable {
          * From `follow`.
          */session: UInt64
     )
+    /**
+     * Codes a picture of a product to add.
+     */
+    case code
 
 
 
@@ -3420,6 +3669,8 @@ public struct FfiConverterTypeWork: FfiConverterRustBuffer {
         case 3: return .follow(session: try FfiConverterUInt64.read(from: &buf)
         )
         
+        case 4: return .code
+        
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
@@ -3445,6 +3696,10 @@ public struct FfiConverterTypeWork: FfiConverterRustBuffer {
             writeInt(&buf, Int32(3))
             FfiConverterUInt64.write(session, into: &buf)
             
+        
+        case .code:
+            writeInt(&buf, Int32(4))
+        
         }
     }
 }
@@ -3564,6 +3819,30 @@ fileprivate struct FfiConverterOptionTypeArea: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionTypeCompactedPack: FfiConverterRustBuffer {
+    typealias SwiftType = CompactedPack?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeCompactedPack.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeCompactedPack.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeFrameLayout: FfiConverterRustBuffer {
     typealias SwiftType = FrameLayout?
 
@@ -3605,6 +3884,31 @@ fileprivate struct FfiConverterSequenceString: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterString.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceData: FfiConverterRustBuffer {
+    typealias SwiftType = [Data]
+
+    public static func write(_ value: [Data], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterData.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [Data] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [Data]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterData.read(from: &buf))
         }
         return seq
     }
@@ -3838,6 +4142,9 @@ private let initializationResult: InitializationResult = {
     if (uniffi_shelfsight_ffi_checksum_func_version() != 34192) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_shelfsight_ffi_checksum_method_nativeengine_add() != 19976) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_begin() != 41) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -3845,6 +4152,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_cancel() != 45221) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_shelfsight_ffi_checksum_method_nativeengine_compact() != 14989) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_end() != 35499) {
@@ -3860,6 +4170,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_query() != 1443) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_shelfsight_ffi_checksum_method_nativeengine_remove() != 12570) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_shut() != 30932) {

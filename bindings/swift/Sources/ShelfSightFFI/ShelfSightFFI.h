@@ -274,6 +274,11 @@ void uniffi_shelfsight_ffi_fn_free_nativeengine(uint64_t handle, RustCallStatus 
 uint64_t uniffi_shelfsight_ffi_fn_constructor_nativeengine_open(RustBuffer path, RustBuffer settings, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_ADD
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_ADD
+void uniffi_shelfsight_ffi_fn_method_nativeengine_add(uint64_t ptr, uint64_t job, RustBuffer product, RustBuffer codes, int8_t replace, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_BEGIN
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_BEGIN
 uint64_t uniffi_shelfsight_ffi_fn_method_nativeengine_begin(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -287,6 +292,11 @@ RustBuffer uniffi_shelfsight_ffi_fn_method_nativeengine_bench(uint64_t ptr, uint
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_CANCEL
 void uniffi_shelfsight_ffi_fn_method_nativeengine_cancel(uint64_t ptr, uint64_t job, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_COMPACT
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_COMPACT
+RustBuffer uniffi_shelfsight_ffi_fn_method_nativeengine_compact(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_END
@@ -312,6 +322,11 @@ uint64_t uniffi_shelfsight_ffi_fn_method_nativeengine_key(uint64_t ptr, RustCall
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_QUERY
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_QUERY
 RustBuffer uniffi_shelfsight_ffi_fn_method_nativeengine_query(uint64_t ptr, RustBuffer request, ForeignBytes plane0, ForeignBytes plane1, ForeignBytes plane2, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_REMOVE
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_REMOVE
+void uniffi_shelfsight_ffi_fn_method_nativeengine_remove(uint64_t ptr, RustBuffer id, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_METHOD_NATIVEENGINE_SHUT
@@ -631,6 +646,12 @@ uint16_t uniffi_shelfsight_ffi_checksum_func_version(void
     
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_ADD
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_ADD
+uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_add(void
+    
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_BEGIN
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_BEGIN
 uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_begin(void
@@ -646,6 +667,12 @@ uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_bench(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_CANCEL
 uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_cancel(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_COMPACT
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_COMPACT
+uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_compact(void
     
 );
 #endif
@@ -676,6 +703,12 @@ uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_key(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_QUERY
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_QUERY
 uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_query(void
+    
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_REMOVE
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_METHOD_NATIVEENGINE_REMOVE
+uint16_t uniffi_shelfsight_ffi_checksum_method_nativeengine_remove(void
     
 );
 #endif

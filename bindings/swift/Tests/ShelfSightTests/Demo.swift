@@ -14,6 +14,13 @@ enum Demo {
         return all.sorted { $0.path < $1.path }
     }
 
+    /// The pictures of a product that the pack was built with.
+    static func pictures(_ id: String) throws -> [URL] {
+        let all = try FileManager.default.contentsOfDirectory(
+            at: folder.appendingPathComponent("catalogue"), includingPropertiesForKeys: nil)
+        return all.filter { $0.lastPathComponent.hasPrefix("\(id)-") }.sorted { $0.path < $1.path }
+    }
+
     struct Answer: Decodable {
         struct Found: Decodable {
             let id: String

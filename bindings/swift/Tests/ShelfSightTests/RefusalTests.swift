@@ -12,21 +12,6 @@ final class RefusalTests: XCTestCase {
 
     override func tearDownWithError() throws { try FileManager.default.removeItem(at: folder) }
 
-    private func refused(
-        _ part: String, _ kind: String, line: UInt = #line, _ work: () async throws -> Void
-    ) async {
-        do {
-            try await work()
-            XCTFail("nothing was thrown", line: line)
-        } catch let error as ShelfSightError {
-            XCTAssertTrue(error.reason.contains(part), error.reason, line: line)
-            XCTAssertTrue("\(error)".hasPrefix(kind), "\(error)", line: line)
-            XCTAssertFalse(error.reason.contains("\n"), line: line)
-        } catch {
-            XCTFail("\(error)", line: line)
-        }
-    }
-
     func testPacksThatAreNone() async throws {
         let missing = folder.appendingPathComponent("missing.shelf")
         await refused("missing.shelf", "packNotFound") { _ = try await Engine.open(missing) }

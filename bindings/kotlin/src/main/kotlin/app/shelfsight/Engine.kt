@@ -12,6 +12,7 @@ import app.shelfsight.internal.OpenSettings
 import app.shelfsight.internal.Probe
 import app.shelfsight.internal.Request
 import app.shelfsight.internal.Work
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
@@ -50,24 +51,8 @@ public class Engine private constructor(
 ) : AutoCloseable {
     private val key = native.key().toLong()
 
-    /** What the pack says of itself. */
-    public val info: PackInfo = Bridge.translated {
-        native.summary().let { summary ->
-            PackInfo(
-                products = summary.products.toInt(),
-                bytes = summary.bytes.toLong(),
-                format = summary.format.toInt(),
-                created = summary.created.toLong(),
-                generator = summary.generator,
-                findsPictures = summary.findsPictures,
-                findsWords = summary.findsWords,
-                scans = summary.scans,
-                licences = summary.licences.map { Licence(it.what, it.licence, it.attribution) },
-                categories = summary.categories,
-                brands = summary.brands,
-            )
-        }
-    }
+    /** What the pack said of itself when it was opened; [currentInfo] says it again after [add] and [remove]. */
+    public val info: PackInfo = Bridge.translated { Bridge.info(native.summary()) }
 
     /**
      * The products most likely to be what [frame] shows or [text] says, best first: give a picture of one product, words
@@ -155,6 +140,61 @@ public class Engine private constructor(
         }
     }
 
+    /**
+     * Adds [product] to the catalogue. [find], [scan] and flows that run see it at once, and so does every engine that
+     * opens the pack later: when this returns it is on disk, in a file beside the pack (`NAME.shelf.journal`).
+     *
+     * It is found by its [pictures], each of the product alone, by its words, and by its GTIN; any of the three will do.
+     * The frames are read as [find] reads them and not kept: who made them closes them, right after if they like.
+     *
+     * Cancelled or failed, it adds nothing; cancelled when it is too late for that, it returns as if it had not been.
+     *
+     * @param replace removes the product of the same id, with its pictures, in the same step.
+     * @throws DuplicateProductException if the id is taken and [replace] is false.
+     * @throws ProductException if the product cannot be added as it is.
+     * @throws ShelfSightException one class a cause: [StorageException], [PackInUseException], [PackReplacedException] and
+     *   what [find] throws of pictures.
+     */
+    public suspend fun add(product: Product, pictures: List<Frame> = emptyList(), replace: Boolean = false) {
+        val codes = pictures.map { frame ->
+            query(frame) { job -> Request(job, frame.layout, Work.Code, emptyList(), barcodes = false) }
+        }.map(Bridge::coded)
+        lasting { job -> native.add(job, Bridge.record(product), codes, replace) }
+    }
+
+    /**
+     * Removes the product of this [id], as lastingly as [add] adds one: queries that begin afterwards never return it,
+     * and flows that run no longer show it.
+     *
+     * @throws NoSuchProductException if there is none.
+     * @throws ShelfSightException one class a cause: [StorageException], [PackInUseException], [PackReplacedException].
+     */
+    public suspend fun remove(id: String): Unit = lasting { native.remove(id) }
+
+    /**
+     * Makes one pack of the pack and what was added to and removed from it, in the pack's place; answers stay the same.
+     * Null if there is nothing to do. Do it now and then: opening reads what was added, and what was removed takes room.
+     *
+     * This engine goes on to answer from the old pack, and edits throw [PackReplacedException]. So open one for it:
+     *
+     * ```
+     * Engine.open(file).use { it.compact() }
+     * val engine = Engine.open(file)
+     * ```
+     *
+     * It takes as much room again as the pack while it works. A crash, or the end of the app, leaves the old pack or the
+     * new one; a caller that is cancelled waits for its end.
+     *
+     * @throws ShelfSightException one class a cause: [StorageException], [PackInUseException], [PackReplacedException].
+     */
+    public suspend fun compact(): Compacted? = lasting {
+        native.compact()?.let { Compacted(it.products.toInt(), it.before.toLong(), it.after.toLong()) }
+    }
+
+    /** What the pack says of itself now; reads every product. */
+    public suspend fun currentInfo(): PackInfo =
+        withContext(options.dispatcher) { Bridge.translated { Bridge.info(native.summary()) } }
+
     /** Tells flows of frames how warm the device is; they work less the warmer it gets. */
     public fun heat(heat: Heat) {
         native.heat(HeatLevel.entries[heat.ordinal])
@@ -203,6 +243,16 @@ public class Engine private constructor(
 
     private suspend fun query(frame: Frame?, request: (ULong) -> Request) = job { job ->
         if (frame == null) Bridge.query(key, request(job), null) else frame.read { Bridge.query(key, request(job), frame) }
+    }
+
+    /** Runs an edit; one that is done returns, even to a caller who was cancelled meanwhile. */
+    private suspend fun <T> lasting(edit: (ULong) -> T): T {
+        var done: Result<T>? = null
+        return try {
+            job { job -> edit(job).also { done = Result.success(it) } }
+        } catch (late: CancellationException) {
+            (done ?: throw late).getOrThrow()
+        }
     }
 
     private fun <T : Any> work(block: (ULong, ProgressListener) -> T): Flow<Progress<T>> = channelFlow {

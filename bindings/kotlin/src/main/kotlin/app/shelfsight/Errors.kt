@@ -20,6 +20,12 @@ public class PackDamagedException internal constructor(reason: String) : PackExc
 /** The pack was written for a newer library, or is larger than allowed: update the app. */
 public class PackUnsupportedException internal constructor(reason: String) : PackException(reason)
 
+/** Another engine edits the pack, in this app or another: one at a time may. Close that one, then try again. */
+public class PackInUseException internal constructor(reason: String) : PackException(reason)
+
+/** The pack was compacted, replaced or removed after it was opened: open it again to edit it. */
+public class PackReplacedException internal constructor(reason: String) : PackException(reason)
+
 /** Planes, strides, size or rotation that are no picture, a frame closed already, or a region outside it. */
 public class FrameException internal constructor(reason: String) : ShelfSightException(reason)
 
@@ -31,6 +37,21 @@ public class QueryException internal constructor(reason: String) : ShelfSightExc
 
 /** The pack lacks a model that the query needs, or the model cannot be run. */
 public class ModelException internal constructor(reason: String) : ShelfSightException(reason)
+
+/**
+ * A product that cannot be added as it is: an empty id, a GTIN with a wrong digit, or nothing to find it by: neither
+ * picture, nor words, nor GTIN.
+ */
+public class ProductException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** The product to add has the id of one that is there: have it replaced, or remove that one first. */
+public class DuplicateProductException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** There is no product of this id, or it was removed before. */
+public class NoSuchProductException internal constructor(reason: String) : ShelfSightException(reason)
+
+/** The pack's folder cannot be written to: it is read-only, or the disk is full. Nothing was changed. */
+public class StorageException internal constructor(reason: String) : ShelfSightException(reason)
 
 /**
  * The query would pass [EngineOptions.maxMemoryBytes]: it needs [needed] bytes beside [inUse] that other queries hold,

@@ -19,7 +19,8 @@ import kotlin.coroutines.coroutineContext
 public object Packs {
     /**
      * Copies a pack from [source] to [target], checks every byte, and only then puts it in place, in one step: an older
-     * pack at [target] stays until then, and engines that have it open keep it. [source] is closed.
+     * pack at [target] stays until then, and engines that have it open keep it. What [Engine.add] added to the older pack
+     * goes with it. [source] is closed.
      *
      * Progress counts bytes copied; the last value holds what the pack says of itself. Cancelled or failed, it leaves
      * nothing behind.
@@ -53,6 +54,8 @@ public object Packs {
             }
             val info = Engine.open(part, EngineOptions(verify = true, dispatcher = dispatcher)).use { it.info }
             Files.move(part.toPath(), target.toPath(), ATOMIC_MOVE, REPLACE_EXISTING)
+            // After the pack: a crash in between leaves one that is refused until it is imported again, and loses nothing.
+            File("$target.journal").delete()
             emit(Progress(copied, copied, info))
         } finally {
             part.delete()

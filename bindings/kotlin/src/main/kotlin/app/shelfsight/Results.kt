@@ -3,17 +3,18 @@ package app.shelfsight
 /** A box in pixels of the upright picture; the origin is its top left corner. */
 public data class Area(val x: Float, val y: Float, val width: Float, val height: Float)
 
-/** A product of the catalogue; what the catalogue leaves empty is null. */
+/** A product of the catalogue, or one to [add][Engine.add] to it; what the catalogue leaves empty is null. */
 public data class Product(
+    /** The catalogue's own, such as an article number: no two products have the same. */
     val id: String,
     val title: String,
-    val brand: String?,
-    val category: String?,
-    /** 14 digits. */
-    val gtin: String?,
-    val description: String?,
+    val brand: String? = null,
+    val category: String? = null,
+    /** 14 digits; of a product to add 8, 12, 13 or 14. */
+    val gtin: String? = null,
+    val description: String? = null,
     /** The catalogue's `attr.` columns, in its order. */
-    val attributes: Map<String, String>,
+    val attributes: Map<String, String> = emptyMap(),
 )
 
 /** What speaks for a match. */
@@ -91,9 +92,21 @@ public data class ScanResult(
 /** A licence of something in a pack, to be shown in an app's credits. */
 public data class Licence(val what: String, val licence: String, val attribution: String)
 
+/** What [Engine.compact] made. */
+public data class Compacted(
+    /** Products of the new pack. */
+    val products: Int,
+    /** Bytes of the old pack and of what had been added to it. */
+    val bytesBefore: Long,
+    /** Bytes of the new pack. */
+    val bytesAfter: Long,
+)
+
 /** What a pack says of itself. */
 public data class PackInfo(
+    /** Products that can be found: those added count, those removed do not. */
     val products: Int,
+    /** Of the file, without what was added since it was written. */
     val bytes: Long,
     val format: Int,
     /** Seconds since 1970. */

@@ -32,6 +32,7 @@ class CallCost {
     private fun times(reply: Reply) = when (reply) {
         is Reply.Found -> reply.times
         is Reply.Scanned -> reply.times
+        is Reply.Coded -> emptyList()
     }.sumOf { it.ms } * 1e3
 
     @Test

@@ -14,6 +14,10 @@ object Demo {
     val shelf = File(folder, "shelf.jpg")
     val photos: List<File> = checkNotNull(File(folder, "photos").listFiles()).sorted()
 
+    /** The pictures of a product that the pack was built with. */
+    fun pictures(id: String): List<File> =
+        checkNotNull(File(folder, "catalogue").listFiles { file -> file.name.startsWith("$id-") }).sorted()
+
     /** The command's answer to a photo, a text or the shelf. */
     fun answer(name: String): JsonObject =
         JsonParser.parseString(File(folder, "answers/$name.json").readText()).asJsonObject

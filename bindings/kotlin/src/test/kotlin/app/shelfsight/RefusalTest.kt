@@ -1,37 +1,32 @@
 package app.shelfsight
 
 import app.shelfsight.internal.Bridge
+import app.shelfsight.internal.Failure
 import app.shelfsight.internal.FastPath
 import app.shelfsight.internal.FfiConverterTypeFailure
 import app.shelfsight.internal.FfiConverterTypeRequest
 import app.shelfsight.internal.NativeEngine
 import app.shelfsight.internal.OpenSettings
+import app.shelfsight.internal.ProductRecord
 import app.shelfsight.internal.Request
 import app.shelfsight.internal.Work
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.flowOf
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertFalse
-import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
 import java.nio.ByteBuffer
+
+private val NONE: ByteBuffer = ByteBuffer.allocateDirect(0)
 
 /** What an app can do wrong ends in a typed exception of one line, and the engine works on. */
 class RefusalTest {
     @TempDir
     lateinit var folder: File
-
-    private inline fun <reified T : ShelfSightException> refused(part: String, noinline work: suspend () -> Unit): T {
-        val thrown = assertThrows(T::class.java) { runBlocking { work() } }
-        assertTrue(part in thrown.reason, thrown.reason)
-        assertEquals(thrown.reason, thrown.message)
-        assertFalse('\n' in thrown.reason)
-        return thrown
-    }
 
     private fun direct(size: Int): ByteBuffer = ByteBuffer.allocateDirect(size)
 
@@ -86,7 +81,8 @@ class RefusalTest {
     @Test
     fun `null planes at the border`() {
         val settings = OpenSettings(verify = false, maxPackBytes = null, maxMemoryBytes = null, threads = 1u)
-        val native = NativeEngine.open(Demo.pack.path, settings)
+        val pack = File(folder, "border.shelf").apply { writeBytes(Demo.pack.readBytes()) }
+        val native = NativeEngine.open(pack.path, settings)
         val key = native.key().toLong()
         fun reason(vararg planes: ByteBuffer?): String {
             val layout = yuv(4096).layout
@@ -106,7 +102,21 @@ class RefusalTest {
         val broken = ByteBuffer.wrap(FastPath.query(key, ByteArray(3), null, null, null))
         assertEquals(1, broken.get().toInt())
         assertTrue(Bridge.exception(FfiConverterTypeFailure.read(broken)) is LibraryFaultException)
+        // A picture to code that is none, codes that are none, a job that never began, and an engine shut meanwhile.
+        val bare = ProductRecord("x", "soap", "", "", "", "", emptyList())
+        val job = FastPath.begin(key)
+        assertThrows<Failure.Frame> { native.query(Request(job.toULong(), null, Work.Code, emptyList(), false), NONE, NONE, NONE) }
+        for (code in listOf(ByteArray(0), ByteArray(3), ByteArray(4), ByteArray(200) { it.toByte() })) {
+            assertThrows<Failure.Product> { native.add(job.toULong(), bare, listOf(code), false) }
+        }
+        assertThrows<Failure.Cancelled> { native.add(987_654u, bare, emptyList(), false) }
+        FastPath.cancel(key, job)
+        assertThrows<Failure.Cancelled> { native.add(job.toULong(), bare, emptyList(), false) }
+        assertThrows<Failure.NoSuchProduct> { native.remove("") }
         native.shut()
+        assertThrows<Failure.Closed> { native.add(job.toULong(), bare, emptyList(), false) }
+        assertThrows<Failure.Closed> { native.remove("x") }
+        assertThrows<Failure.Closed> { native.compact() }
         assertEquals(-1, FastPath.begin(key))
         FastPath.cancel(key, 7)
         FastPath.end(-5, 7)

@@ -1,6 +1,7 @@
 package app.shelfsight.internal
 
 import app.shelfsight.Area
+import app.shelfsight.DuplicateProductException
 import app.shelfsight.EngineClosedException
 import app.shelfsight.Evidence
 import app.shelfsight.Filters
@@ -9,16 +10,23 @@ import app.shelfsight.Frame
 import app.shelfsight.FrameException
 import app.shelfsight.Item
 import app.shelfsight.LibraryFaultException
+import app.shelfsight.Licence
 import app.shelfsight.Match
 import app.shelfsight.MemoryCeilingException
 import app.shelfsight.ModelException
+import app.shelfsight.NoSuchProductException
 import app.shelfsight.PackDamagedException
+import app.shelfsight.PackInUseException
+import app.shelfsight.PackInfo
 import app.shelfsight.PackNotFoundException
+import app.shelfsight.PackReplacedException
 import app.shelfsight.PackUnsupportedException
 import app.shelfsight.PhotoException
 import app.shelfsight.Product
+import app.shelfsight.ProductException
 import app.shelfsight.QueryException
 import app.shelfsight.ScanResult
+import app.shelfsight.StorageException
 import java.nio.ByteBuffer
 import java.util.concurrent.CancellationException
 
@@ -52,7 +60,7 @@ internal object Bridge {
 
     fun found(reply: Reply): FindResult = when (reply) {
         is Reply.Found -> FindResult(reply.matches.map(::match), reply.barcodes, times(reply.times))
-        is Reply.Scanned -> throw LibraryFaultException("the library answered a find with a scan")
+        else -> throw LibraryFaultException("the library answered a find with something else")
     }
 
     fun scanned(reply: Reply): ScanResult = when (reply) {
@@ -64,8 +72,37 @@ internal object Bridge {
             height = reply.height.toInt(),
             milliseconds = times(reply.times),
         )
-        is Reply.Found -> throw LibraryFaultException("the library answered a scan with a find")
+        else -> throw LibraryFaultException("the library answered a scan with something else")
     }
+
+    fun coded(reply: Reply): ByteArray = when (reply) {
+        is Reply.Coded -> reply.code
+        else -> throw LibraryFaultException("the library answered a picture with something else")
+    }
+
+    fun info(summary: PackSummary) = PackInfo(
+        products = summary.products.toInt(),
+        bytes = summary.bytes.toLong(),
+        format = summary.format.toInt(),
+        created = summary.created.toLong(),
+        generator = summary.generator,
+        findsPictures = summary.findsPictures,
+        findsWords = summary.findsWords,
+        scans = summary.scans,
+        licences = summary.licences.map { Licence(it.what, it.licence, it.attribution) },
+        categories = summary.categories,
+        brands = summary.brands,
+    )
+
+    fun record(product: Product) = ProductRecord(
+        id = product.id,
+        title = product.title,
+        brand = product.brand.orEmpty(),
+        category = product.category.orEmpty(),
+        gtin = product.gtin.orEmpty(),
+        description = product.description.orEmpty(),
+        attributes = product.attributes.map { (name, value) -> Attribute(name, value) },
+    )
 
     private fun times(times: List<StageTime>) = times.associate { it.stage to it.ms }
 
@@ -108,6 +145,12 @@ internal object Bridge {
                 thrown.inUse.toLong(),
                 thrown.allowed.toLong(),
             )
+        is Failure.Product -> ProductException(thrown.reason)
+        is Failure.Duplicate -> DuplicateProductException(thrown.reason)
+        is Failure.NoSuchProduct -> NoSuchProductException(thrown.reason)
+        is Failure.Storage -> StorageException(thrown.reason)
+        is Failure.InUse -> PackInUseException(thrown.reason)
+        is Failure.Replaced -> PackReplacedException(thrown.reason)
         is Failure.Closed -> EngineClosedException()
         is Failure.Cancelled -> CancellationException("the query was cancelled")
         is Failure.Internal -> LibraryFaultException(thrown.reason)
