@@ -6,7 +6,7 @@
 set -euo pipefail
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/.."
-version=3 # raised when this script changes what it makes
+version=4 # raised when this script changes what it makes
 [ "$(cat "$out/version" 2>/dev/null)" = $version ] && exit 0
 api=24
 target=aarch64-linux-android$api
@@ -26,9 +26,9 @@ fi
 # here stops the link; before it is added, look it up in bionic's libc.map.txt, libm.map.txt, libdl.map.txt.
 declare -A names=(
     [libc]="__errno __cxa_atexit __cxa_finalize __memcpy_chk __stack_chk_fail __register_atfork abort accept access bind
-        calloc chmod clock_gettime clock_nanosleep close closedir connect dl_iterate_phdr environ execvp exit _exit fchmod fcntl fdatasync
-        fflush fopen fprintf free fputc freeaddrinfo fstat fstat64 fstatat fsync ftruncate fwrite gai_strerror getaddrinfo
-        getauxval getcwd getenv geteuid getpeername getpid getppid getpwuid_r getsockname getsockopt gettid getuid
+        calloc chmod clock_gettime clock_nanosleep close closedir connect dirfd dl_iterate_phdr environ execvp exit _exit fchmod fcntl
+        fdatasync fflush flock fopen fprintf free fputc freeaddrinfo fstat fstat64 fstatat fsync ftruncate ftruncate64 fwrite gai_strerror
+        getaddrinfo getauxval getcwd getenv geteuid getpeername getpid getppid getpwuid_r getsockname getsockopt gettid getuid
         gnu_get_libc_version ioctl isatty kill link linkat listen lseek lseek64 lstat lstat64 madvise malloc memchr memcmp
         memcpy memmove memrchr memset mkdir mmap mmap64 mprotect msync munmap nanosleep open open64 openat opendir pause
         pipe pipe2 poll posix_memalign pread pread64 prctl pthread_attr_destroy pthread_attr_getstack

@@ -196,12 +196,9 @@ fn pictures_coded_one_at_a_time_are_those_coded_at_once() {
         engine.add(&one).unwrap();
         for frame in &frames {
             let query = Query { frame: Some(frame), text: None };
-            let found =
-                engine.find(&query, &FindOptions { top: 2, ..FindOptions::default() }).unwrap().matches;
-            assert_eq!(found[0].score, found[1].score, "{kind}");
-            let mut ids: Vec<_> = found.iter().map(|m| m.record.id.as_str()).collect();
-            ids.sort_unstable();
-            assert_eq!(ids, ["once", "one by one"], "{kind}");
+            let found = engine.find(&query, &FindOptions { top: 500, ..FindOptions::default() }).unwrap();
+            let score = |id: &str| found.matches.iter().find(|m| m.record.id == id).map(|m| m.score);
+            assert_eq!(score("one by one").unwrap(), score("once").unwrap(), "{kind}");
         }
         // What is not a code of this pack is refused, and the journal stays readable.
         let good = coded[0].clone().into_bytes();

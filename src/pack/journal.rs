@@ -15,7 +15,7 @@
 //! kept. A journal of another pack (the pack was replaced) is refused; one of the pack that this one was compacted from is
 //! done with, and begun anew.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -135,13 +135,13 @@ impl Journal {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
+            Err(TryLockError::WouldBlock) => {
                 return Err(JournalError::InUse { path: path.to_owned() });
             }
             // Where locks are not supported the caller alone must see to it.
-            Err(std::fs::TryLockError::Error(_)) => {}
+            Err(TryLockError::Error(_)) => {}
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
@@ -217,6 +217,22 @@ impl Journal {
         // Locked until it is gone, so that nobody writes to a file without a name.
         std::fs::remove_file(&self.path).map_err(|source| JournalError::Io { path: self.path, source })
     }
+}
+
+/// As [`File::try_lock`], which the standard library has on Linux but not on Android.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    use rustix::fs::{FlockOperation, flock};
+    use rustix::io::Errno;
+    flock(file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        Errno::WOULDBLOCK => TryLockError::WouldBlock,
+        error => TryLockError::Error(error.into()),
+    })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    file.try_lock()
 }
 
 fn header(table_crc: u32, pack_len: u64) -> Vec<u8> {
