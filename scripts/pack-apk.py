@@ -15,6 +15,8 @@ import zipfile
 PAGE = 16384
 # Called by name from native code, so they must be in the APK by these names.
 KEPT = [b"Lapp/shelfsight/internal/FastPath;", b"Lcom/sun/jna/Native;", b"Lcom/sun/jna/Pointer;"]
+# Structures whose fields JNA reads in the order of an annotation.
+ANNOTATED = ["RustBuffer", "ForeignBytes", "UniffiRustCallStatus"]
 
 
 def add(out: zipfile.ZipFile, name: str, data: bytes, stored: bool) -> None:
@@ -41,6 +43,25 @@ def pack(resources: str, target: str, dex: str, lib: str) -> None:
             add(out, f"lib/{file.relative_to(lib)}", file.read_bytes(), stored=True)
 
 
+def annotated(dex: bytes) -> set[str]:
+    """Classes of a dex file that carry annotations (Dalvik executable format: `class_def_item`)."""
+
+    def numbers(at: int, count: int) -> tuple[int, ...]:
+        return struct.unpack_from(f"<{count}I", dex, at)
+
+    _, strings, _, types = numbers(0x38, 4)
+    count, classes = numbers(0x60, 2)
+    found = set()
+    for at in range(classes, classes + 32 * count, 32):
+        name, annotations = numbers(at, 1)[0], numbers(at + 20, 1)[0]
+        if annotations and numbers(annotations, 1)[0]:
+            begin = numbers(strings + 4 * numbers(types + 4 * name, 1)[0], 1)[0]
+            while dex[begin] & 0x80:  # the length, in seven bits a byte
+                begin += 1
+            found.add(dex[begin + 1 : dex.index(0, begin + 1)].decode())
+    return found
+
+
 def check(apk: str) -> None:
     """Refuses an APK that a phone would refuse, or that would fail at its first call."""
     with zipfile.ZipFile(apk) as archive:
@@ -53,6 +74,9 @@ def check(apk: str) -> None:
         code = b"".join(archive.read(name) for name in names if name.endswith(".dex"))
         if gone := [name.decode() for name in KEPT if name not in code]:
             sys.exit(f"shrinking removed {gone}")
+        kept = set().union(*(annotated(archive.read(name)) for name in names if name.endswith(".dex")))
+        if bare := [name for name in ANNOTATED if f"Lapp/shelfsight/internal/{name};" not in kept]:
+            sys.exit(f"shrinking removed the annotations of {bare}, which JNA reads")
         for entry in libraries:
             with open(apk, "rb") as file:
                 file.seek(entry.header_offset + 26)

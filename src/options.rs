@@ -120,15 +120,23 @@ impl std::str::FromStr for Filter {
             values.split('|').map(|v| v.trim().to_lowercase()).filter(|v| !v.is_empty()).collect();
         let column = match column.trim() {
             "" => return Err(shape()),
-            "id" => Column::Id,
-            "brand" => Column::Brand,
-            "category" => Column::Category,
-            other => match other.strip_prefix("attr.") {
-                Some(name) if !name.is_empty() => Column::Attr(name.to_owned()),
-                _ => return Err(FilterError::Column { column: other.to_owned() }),
-            },
+            name => Column::named(name)?,
         };
         if values.is_empty() { Err(shape()) } else { Ok(Self { column, not, values }) }
+    }
+}
+
+impl Column {
+    fn named(name: &str) -> Result<Self, FilterError> {
+        Ok(match name {
+            "id" => Self::Id,
+            "brand" => Self::Brand,
+            "category" => Self::Category,
+            other => match other.strip_prefix("attr.") {
+                Some(name) if !name.is_empty() => Self::Attr(name.to_owned()),
+                _ => return Err(FilterError::Column { column: other.to_owned() }),
+            },
+        })
     }
 }
 
@@ -139,18 +147,13 @@ impl Filter {
     /// # Errors
     /// [`FilterError`] if the column cannot be filtered or there is no value.
     pub fn any_of<V: AsRef<str>>(column: &str, values: &[V]) -> Result<Self, FilterError> {
-        let column: Self = format!("{column}=x").parse()?;
+        let name = column;
+        let column = Column::named(name)?;
         let values: Vec<String> = values.iter().map(|v| v.as_ref().trim().to_lowercase()).collect();
         if values.is_empty() || values.iter().any(String::is_empty) {
-            let column = match column.column {
-                Column::Id => "id".to_owned(),
-                Column::Brand => "brand".to_owned(),
-                Column::Category => "category".to_owned(),
-                Column::Attr(name) => format!("attr.{name}"),
-            };
-            return Err(FilterError::NoValue { column });
+            return Err(FilterError::NoValue { column: name.to_owned() });
         }
-        Ok(Self { values, ..column })
+        Ok(Self { column, not: false, values })
     }
 
     /// Whether a catalogue record satisfies this condition.
@@ -204,6 +207,12 @@ mod tests {
         let filter = Filter::any_of("category", &["a|b", " Snacks=Sweet "]).unwrap();
         assert_eq!(filter.values, ["a|b", "snacks=sweet"]);
         assert!(Filter::any_of("attr.colour", &["red"]).is_ok());
+        // Names are taken as they are too: no sign of the text form is read out of them.
+        let odd = Filter::any_of("attr.colour!", &["red"]).unwrap();
+        assert!(!odd.not && matches!(&odd.column, Column::Attr(name) if name == "colour!"));
+        for column in ["brand!", "brand ", "category=x"] {
+            assert!(Filter::any_of(column, &["x"]).is_err(), "{column}");
+        }
         for (column, values) in
             [("title", vec!["x"]), ("brand", vec![]), ("brand", vec!["x", " "]), ("=", vec!["x"])]
         {

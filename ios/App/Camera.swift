@@ -12,6 +12,7 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
     private let output = AVCaptureVideoDataOutput()
     // Only touched on `queue`.
     private var stream: AsyncStream<Frame>.Continuation?
+    private var streams = 0
 
     /// Frames from the camera, the newest only, for as long as they are iterated.
     func frames() async throws -> AsyncStream<Frame> {
@@ -19,10 +20,15 @@ final class Camera: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unc
         try queue.sync { try configure() }
         return AsyncStream(bufferingPolicy: .bufferingNewest(1)) { stream in
             queue.async {
+                self.streams += 1
+                let number = self.streams
                 self.stream = stream
                 self.session.startRunning()
+                // One that ends after the next began must not stop the camera for it.
+                stream.onTermination = { _ in
+                    self.queue.async { if self.streams == number { self.session.stopRunning() } }
+                }
             }
-            stream.onTermination = { _ in self.queue.async { self.session.stopRunning() } }
         }
     }
 

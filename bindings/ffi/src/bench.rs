@@ -42,6 +42,9 @@ pub(crate) fn run(
     progress: &dyn Progress,
 ) -> Result<String, Failure> {
     let decode = |probe: &Probe| -> Result<_, Failure> {
+        if cancel.is_cancelled() {
+            return Err(Failure::Cancelled);
+        }
         Ok(measure::Probe { photo: photo(&probe.photo, None)?, ids: probe.ids.clone() })
     };
     let mut probes = probes.iter().map(decode).collect::<Result<Vec<_>, _>>()?.into_iter();
@@ -49,7 +52,7 @@ pub(crate) fn run(
     let options = MeasureOptions {
         rounds: settings.rounds,
         rest: Duration::from_millis(settings.rest_ms.into()),
-        cancel: Some(cancel),
+        cancel: Some(cancel.clone()),
         facts: settings.facts.iter().map(|f| (f.name.clone(), f.value.clone())).collect(),
     };
     let pictures = Pictures { probes: Some(&mut probes), shelf: shelf.as_ref() };

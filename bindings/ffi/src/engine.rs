@@ -40,6 +40,7 @@ pub struct NativeEngine {
     engine: RwLock<Option<Arc<Engine>>>,
     jobs: Mutex<HashMap<u64, Cancel>>,
     sessions: Mutex<HashMap<u64, Arc<Mutex<Following>>>>,
+    heat: Mutex<HeatLevel>,
 }
 
 struct Following {
@@ -87,6 +88,7 @@ impl NativeEngine {
             engine: RwLock::new(Some(Arc::new(engine))),
             jobs: Mutex::default(),
             sessions: Mutex::default(),
+            heat: Mutex::new(HeatLevel::Nominal),
         });
         let mut engines = ENGINES.write().unwrap_or_else(PoisonError::into_inner);
         engines.insert(native.key, Arc::downgrade(&native));
@@ -151,12 +153,9 @@ impl NativeEngine {
         Ok(id)
     }
 
-    /// Tells every session how warm the device is.
+    /// How warm the device is; sessions, those that begin later too, heed it from their next frame on. Waits for nothing.
     pub fn heat(&self, level: HeatLevel) {
-        let sessions: Vec<_> = lock(&self.sessions).values().cloned().collect();
-        for session in sessions {
-            lock(&session).session.set_heat(level.into());
-        }
+        *lock(&self.heat) = level;
     }
 
     /// Ends a session.
@@ -206,7 +205,7 @@ impl NativeEngine {
         };
         match engine.pack().verify_in_steps(&mut step)? {
             Some(_) => Ok(()),
-            None => Err(Failure::Cancelled),
+            None => self.or_closed(Err(Failure::Cancelled)),
         }
     }
 
@@ -218,7 +217,8 @@ impl NativeEngine {
         probes: Vec<Probe>,
         progress: Arc<dyn Progress>,
     ) -> Result<String, Failure> {
-        bench::run(&*self.engine()?, &settings, &probes, self.job(job)?, &*progress)
+        let (engine, cancel) = (self.engine()?, self.job(job)?);
+        self.or_closed(bench::run(&engine, &settings, &probes, cancel, &*progress))
     }
 
     /// Stops all jobs and lets go of the pack when they have returned.
@@ -238,6 +238,7 @@ impl Drop for NativeEngine {
 
 impl NativeEngine {
     /// The engine of a key, unless it is closed.
+    #[cfg_attr(target_vendor = "apple", expect(dead_code, reason = "only the fast path passes keys"))]
     pub(crate) fn of_key(key: u64) -> Result<Arc<Self>, Failure> {
         let engines = ENGINES.read().unwrap_or_else(PoisonError::into_inner);
         engines.get(&key).and_then(Weak::upgrade).ok_or(Failure::Closed)
@@ -319,6 +320,7 @@ impl NativeEngine {
                     session.ok_or_else(|| Failure::Query { reason: "no such session".to_owned() })?;
                 let mut following = lock(&session);
                 let now = following.began.elapsed();
+                following.session.set_heat((*lock(&self.heat)).into());
                 let options = following.session.scan_options();
                 (options.filters, options.barcode, options.cancel) = (filters, barcode, cancel);
                 Ok(convert::followed(engine.follow(&mut following.session, frame, now)?, frame.size()))

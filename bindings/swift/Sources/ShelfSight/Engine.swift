@@ -75,7 +75,7 @@ public actor Engine {
     public nonisolated func scan<Frames: AsyncSequence & Sendable>(
         frames: Frames, options: ScanOptions = ScanOptions(), pace: Pace = Pace()
     ) -> AsyncThrowingStream<ScanResult, any Error> where Frames.Element == Frame {
-        AsyncThrowingStream { results in
+        AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { results in
             let work = Task {
                 do {
                     try await self.follow(frames, options, pace) { results.yield($0) }

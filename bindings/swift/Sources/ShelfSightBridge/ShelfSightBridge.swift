@@ -683,7 +683,7 @@ public protocol NativeEngineProtocol: AnyObject, Sendable {
     func follow(settings: FollowSettings) throws  -> UInt64
     
     /**
-     * Tells every session how warm the device is.
+     * How warm the device is; sessions, those that begin later too, heed it from their next frame on. Waits for nothing.
      */
     func heat(level: HeatLevel) 
     
@@ -893,7 +893,7 @@ open func follow(settings: FollowSettings)throws  -> UInt64  {
 }
     
     /**
-     * Tells every session how warm the device is.
+     * How warm the device is; sessions, those that begin later too, heed it from their next frame on. Waits for nothing.
      */
 open func heat(level: HeatLevel)  {try! rustCall() {
         uniffiCallStatus in
@@ -4163,7 +4163,7 @@ private let initializationResult: InitializationResult = {
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_follow() != 56319) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_shelfsight_ffi_checksum_method_nativeengine_heat() != 14649) {
+    if (uniffi_shelfsight_ffi_checksum_method_nativeengine_heat() != 53414) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_method_nativeengine_key() != 30423) {

@@ -9,10 +9,8 @@ import kotlinx.coroutines.flow.buffer
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.flow.flowOn
 import java.io.File
+import java.io.IOException
 import java.io.InputStream
-import java.nio.file.Files
-import java.nio.file.StandardCopyOption.ATOMIC_MOVE
-import java.nio.file.StandardCopyOption.REPLACE_EXISTING
 import kotlin.coroutines.coroutineContext
 
 /** Brings packs onto the device. */
@@ -34,7 +32,8 @@ public object Packs {
         source: () -> InputStream,
     ): Flow<Progress<PackInfo>> = flow {
         val folder = target.absoluteFile.parentFile
-        val part = File.createTempFile(target.name, ".part", folder)
+        // createTempFile wants three letters.
+        val part = File.createTempFile("${target.name}---", ".part", folder)
         try {
             val copied = source().use { input ->
                 part.outputStream().use { output ->
@@ -53,7 +52,8 @@ public object Packs {
                 }
             }
             val info = Engine.open(part, EngineOptions(verify = true, dispatcher = dispatcher)).use { it.info }
-            Files.move(part.toPath(), target.toPath(), ATOMIC_MOVE, REPLACE_EXISTING)
+            // One step, and replaces, on Android as on Linux; java.nio.file came with Android 8.
+            if (!part.renameTo(target)) throw IOException("$target: the pack cannot be put here; is there a folder of this name?")
             // After the pack: a crash in between leaves one that is refused until it is imported again, and loses nothing.
             File("$target.journal").delete()
             emit(Progress(copied, copied, info))

@@ -5,6 +5,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import kotlinx.coroutines.withTimeoutOrNull
@@ -67,5 +68,14 @@ class CancelTest {
         assertTrue(ends.any { it.isFailure })
         val late = runCatching { engine.scan(frames[0]) }.exceptionOrNull()
         assertEquals(EngineClosedException::class.java, late?.javaClass)
+    }
+
+    @Test
+    fun `closing while a benchmark runs says so`() = runBlocking<Unit> {
+        val engine = Engine.open(Demo.pack)
+        val end = async(Dispatchers.Default) { runCatching { engine.benchmark(rounds = 100_000).collect() } }
+        delay(300)
+        engine.close()
+        assertEquals(EngineClosedException::class.java, end.await().exceptionOrNull()?.javaClass)
     }
 }

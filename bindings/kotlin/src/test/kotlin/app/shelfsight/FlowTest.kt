@@ -190,6 +190,11 @@ class FlowTest {
             Packs.import(target) { Demo.pack.inputStream() }.collect()
             assertTrue(old.find("chips").matches.isNotEmpty())
         }
+        // A name as short as names get, and one that is taken by a folder.
+        Packs.import(File(folder, "p")) { Demo.pack.inputStream() }.collect()
+        val taken = File(folder, "taken").apply { mkdirs() }
+        val refused = runCatching { Packs.import(taken) { Demo.pack.inputStream() }.collect() }.exceptionOrNull()
+        assertTrue(refused is IOException && "cannot be put here" in refused.message!!, refused.toString())
         assertFalse(folder.list()!!.any { it.endsWith(".part") })
     }
 }

@@ -138,6 +138,12 @@ class RefusalTest {
             }
             refused<QueryException>("attr.") { engine.find("chips", FindOptions(filters = filters { attribute("") eq "x" })) }
             assertEquals(0, engine.find("chips", FindOptions(top = 0)).matches.size)
+            refused<QueryException>("surrogate") { engine.find("chips \uD83C") }
+            // A name is a name, whatever signs it holds: no product has such a column.
+            for (name in listOf("colour!", "colour=x", "colour ")) {
+                val odd = FindOptions(filters = filters { attribute(name) eq "orange" })
+                assertEquals(0, engine.find("chips", odd).matches.size, name)
+            }
         }
     }
 

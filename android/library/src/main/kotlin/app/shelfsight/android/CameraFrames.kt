@@ -5,6 +5,7 @@ import android.annotation.SuppressLint
 import android.content.Context
 import android.content.pm.PackageManager
 import android.graphics.ImageFormat
+import android.hardware.camera2.CameraAccessException
 import android.hardware.camera2.CameraCaptureSession
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
@@ -17,10 +18,14 @@ import android.util.Size
 import android.view.Surface
 import app.shelfsight.Frame
 import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.channels.SendChannel
 import kotlinx.coroutines.channels.awaitClose
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.buffer
 import kotlinx.coroutines.flow.callbackFlow
+import kotlinx.coroutines.flow.collect
+import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.launch
 import java.io.IOException
 import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.atomic.AtomicReference
@@ -47,7 +52,13 @@ public class CameraFrames(context: Context) {
 
     /** The first back camera, else any, with the size nearest to [pixels] at 4:3; null if there is none. */
     public fun choose(pixels: Int = 1280 * 960): Choice? {
-        val cameras = manager?.cameraIdList.orEmpty().map { it to manager!!.getCameraCharacteristics(it) }
+        val cameras = try {
+            manager?.cameraIdList.orEmpty().map { it to manager!!.getCameraCharacteristics(it) }
+        } catch (away: CameraAccessException) {
+            return null
+        } catch (gone: IllegalArgumentException) {
+            return null // unplugged in between
+        }
         val back = CameraCharacteristics.LENS_FACING_BACK
         val (id, camera) = cameras.firstOrNull { it.second[CameraCharacteristics.LENS_FACING] == back }
             ?: cameras.firstOrNull() ?: return null
@@ -66,7 +77,26 @@ public class CameraFrames(context: Context) {
      *
      * The flow throws [CameraException] if the camera cannot be opened or goes away.
      */
-    public fun frames(choice: Choice, preview: Surface?, displayDegrees: () -> Int): Flow<Frame> = callbackFlow {
+    public fun frames(choice: Choice, preview: Surface?, displayDegrees: () -> Int): Flow<Frame> = flow {
+        coroutineScope {
+            // What is on its way to a collector when that is cancelled is nobody's any more: the channel closes it.
+            val frames = Channel<Frame>(Channel.RENDEZVOUS, onUndeliveredElement = Frame::close)
+            val camera = launch { capture(choice, preview, displayDegrees, frames).collect() }
+            try {
+                for (frame in frames) emit(frame)
+            } finally {
+                frames.cancel()
+                camera.cancel()
+            }
+        }
+    }
+
+    private fun capture(
+        choice: Choice,
+        preview: Surface?,
+        displayDegrees: () -> Int,
+        frames: SendChannel<Frame>,
+    ): Flow<Nothing> = callbackFlow {
         if (context.checkSelfPermission(Manifest.permission.CAMERA) != PackageManager.PERMISSION_GRANTED) {
             throw CameraException("the app may not use the camera; ask for the permission first")
         }
@@ -83,7 +113,7 @@ public class CameraFrames(context: Context) {
             val image = runCatching { it.acquireLatestImage() }.getOrNull() ?: return@setOnImageAvailableListener
             val rotation = uprightRotation(choice.sensorOrientation, displayDegrees(), choice.facesFront)
             val frame = held.frame(image, rotation) ?: return@setOnImageAvailableListener
-            if (trySend(frame).isFailure) frame.close()
+            if (frames.trySend(frame).isFailure) frame.close()
         }, handler)
         val ended = AtomicBoolean()
         val device = AtomicReference<CameraDevice?>()
@@ -138,5 +168,5 @@ public class CameraFrames(context: Context) {
             device.getAndSet(null)?.close()
             held.release()
         }
-    }.buffer(Channel.RENDEZVOUS)
+    }
 }

@@ -164,6 +164,8 @@ internal object Bridge {
         throw exception(thrown)
     } catch (thrown: InternalException) {
         throw exception(thrown)
+    } catch (broken: CharacterCodingException) {
+        throw QueryException("a text holds half a character (a surrogate without its other half)")
     }
 }
 
