@@ -2,6 +2,7 @@ package app.shelfsight
 
 import app.shelfsight.internal.Bridge
 import app.shelfsight.internal.FastPath
+import app.shelfsight.internal.Library
 import app.shelfsight.internal.NativeEngine
 import app.shelfsight.internal.OpenSettings
 import app.shelfsight.internal.Reply
@@ -37,6 +38,7 @@ class CallCost {
 
     @Test
     fun measure() {
+        Library.load()
         val settings = OpenSettings(verify = false, maxPackBytes = null, maxMemoryBytes = null, threads = 1u)
         val native = NativeEngine.open(Demo.pack.path, settings)
         val key = native.key()

@@ -5,6 +5,7 @@ import app.shelfsight.internal.Failure
 import app.shelfsight.internal.FastPath
 import app.shelfsight.internal.FfiConverterTypeFailure
 import app.shelfsight.internal.FfiConverterTypeRequest
+import app.shelfsight.internal.Library
 import app.shelfsight.internal.NativeEngine
 import app.shelfsight.internal.OpenSettings
 import app.shelfsight.internal.ProductRecord
@@ -80,6 +81,7 @@ class RefusalTest {
     /** As a caller in Java, or one who forgot a plane, would pass them; the buffers of a frame cannot be null in Kotlin. */
     @Test
     fun `null planes at the border`() {
+        Library.load()
         val settings = OpenSettings(verify = false, maxPackBytes = null, maxMemoryBytes = null, threads = 1u)
         val pack = File(folder, "border.shelf").apply { writeBytes(Demo.pack.readBytes()) }
         val native = NativeEngine.open(pack.path, settings)
