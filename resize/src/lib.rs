@@ -1,20 +1,10 @@
 //! Resampling of byte pictures by fast_image_resize, in a crate of its own: its generics take half a minute to compile, once
 //! and beside other crates instead of with every build of the library.
 
+pub use fast_image_resize::FilterType;
 use fast_image_resize::images::{TypedCroppedImage, TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-
-/// How neighbouring pixels are weighed; all average over the source where it is larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
-    /// A triangle.
-    Bilinear,
-    /// Catmull-Rom.
-    Bicubic,
-    /// Of three lobes.
-    Lanczos3,
-}
+use fast_image_resize::{PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 /// A part of a picture with fractional borders, relative to its corner, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,7 +41,7 @@ impl Picture<'_> {
     ///
     /// # Errors
     /// What fast_image_resize refuses, in one line: bytes that are no picture of this size, a window outside it.
-    pub fn resize(&self, window: Window, w: u32, h: u32, filter: Filter) -> Result<Vec<u8>, String> {
+    pub fn resize(&self, window: Window, w: u32, h: u32, filter: FilterType) -> Result<Vec<u8>, String> {
         // By type: a choice among all pixel types at run time would link the code of thirteen.
         match self.channels {
             1 => self.resize_as::<U8>(window, w, h, filter),
@@ -67,13 +57,8 @@ impl Picture<'_> {
         window: Window,
         w: u32,
         h: u32,
-        filter: Filter,
+        filter: FilterType,
     ) -> Result<Vec<u8>, String> {
-        let filter = match filter {
-            Filter::Bilinear => FilterType::Bilinear,
-            Filter::Bicubic => FilterType::CatmullRom,
-            Filter::Lanczos3 => FilterType::Lanczos3,
-        };
         let window = Window { x: off_zeros(window.x, window.w, w, self.w), ..window };
         let image =
             TypedImageRef::<P>::from_buffer(self.row, self.h, self.bytes).map_err(|e| e.to_string())?;
@@ -140,7 +125,7 @@ mod tests {
     fn cut_pictures_of_one_value_stay_so() {
         let data = vec![77u8; 60 * 50 * 3];
         let picture = Picture { bytes: &data, row: 60, left: 0, w: 60, h: 50, channels: 3 };
-        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos3] {
+        for filter in [FilterType::Bilinear, FilterType::CatmullRom, FilterType::Lanczos3] {
             for i in 0..400 {
                 let (x, out) = (f64::from(i % 40) * 0.25, 1 + i as u32 % 37);
                 let window = Window { x, y: x, w: 60.0 - 2.0 * x, h: 50.0 - 2.0 * x };
@@ -154,13 +139,13 @@ mod tests {
     fn what_is_no_picture_is_refused() {
         let window = Window { x: 0.0, y: 0.0, w: 4.0, h: 4.0 };
         let picture = Picture { bytes: &[1; 48], row: 4, left: 0, w: 4, h: 4, channels: 3 };
-        assert_eq!(picture.resize(window, 1, 1, Filter::Bilinear), Ok(vec![1; 3]));
+        assert_eq!(picture.resize(window, 1, 1, FilterType::Bilinear), Ok(vec![1; 3]));
         for broken in
             [Picture { channels: 5, ..picture }, Picture { h: 5, ..picture }, Picture { left: 1, ..picture }]
         {
-            assert!(broken.resize(window, 1, 1, Filter::Bilinear).is_err(), "{broken:?}");
+            assert!(broken.resize(window, 1, 1, FilterType::Bilinear).is_err(), "{broken:?}");
         }
         let outside = Window { x: 1.0, ..window };
-        assert!(picture.resize(outside, 1, 1, Filter::Bilinear).is_err());
+        assert!(picture.resize(outside, 1, 1, FilterType::Bilinear).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use shelfsight_resize::{Picture, Window};
+use shelfsight_resize::{FilterType, Picture, Window};
 
 use super::spec::Filter;
 use crate::frame::Plane;
@@ -81,9 +81,9 @@ impl<'a> Samples<'a> {
     pub fn resize(&self, window: Window, w: u32, h: u32, filter: Filter) -> Result<Vec<u8>, String> {
         let &Self { ref bytes, row, left, w: width, h: height, channels } = self;
         let filter = match filter {
-            Filter::Bilinear => shelfsight_resize::Filter::Bilinear,
-            Filter::Bicubic => shelfsight_resize::Filter::Bicubic,
-            Filter::Lanczos3 => shelfsight_resize::Filter::Lanczos3,
+            Filter::Bilinear => FilterType::Bilinear,
+            Filter::Bicubic => FilterType::CatmullRom,
+            Filter::Lanczos3 => FilterType::Lanczos3,
         };
         Picture { bytes, row, left, w: width, h: height, channels }.resize(window, w, h, filter)
     }

@@ -189,7 +189,7 @@ pub fn inspect(path: &Path, json: bool) -> Result<()> {
     let meta = pack.meta();
     let journal = Journal::path_beside(path);
     let entries = Journal::read(&journal, &pack)?.records.len();
-    let journal_bytes = fs::metadata(&journal).map_or(0, |m| m.len());
+    let journal_bytes = super::pack_edit::journal_bytes(path);
     if json {
         let sections: Vec<Value> = pack
             .sections()

@@ -21,12 +21,11 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
     }
     let engine = super::open(&args.pack)?;
     let bar = progress::bar("adding", rows.len() as u64);
-    let mut replaced = 0;
+    let before = engine.products();
     for (at, row) in rows.iter().enumerate() {
         let line = || format!("{}: line {}; {at} of {} products were added", file(), row.line, rows.len());
         let pictures = pictures(row, &args.images, &engine).with_context(line)?;
         let frames: Vec<_> = pictures.iter().map(Photo::frame).collect();
-        replaced += usize::from(engine.product_of(&row.id)?.is_some());
         let product = NewProduct {
             record: row.record(),
             replace: args.replace,
@@ -38,6 +37,8 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
     }
     bar.finish_and_clear();
     let journal = journal_bytes(&args.pack);
+    // One that takes another's place leaves as many as there were.
+    let replaced = before as usize + rows.len() - engine.products() as usize;
     if json {
         return output::print(&json!({
             "pack": output::path(&args.pack),
@@ -107,7 +108,7 @@ pub fn compact(pack: &Path, json: bool) -> Result<()> {
     }
 }
 
-fn journal_bytes(pack: &Path) -> u64 {
+pub fn journal_bytes(pack: &Path) -> u64 {
     std::fs::metadata(Journal::path_beside(pack)).map_or(0, |m| m.len())
 }
 

@@ -226,13 +226,11 @@ impl Model for Plan {
         picture: &Picture<'_>,
         cancel: Option<&Cancel>,
     ) -> Result<Vec<Tensor>, RunError> {
-        let Some(Step::QuantizeInput(first)) = self.program.steps.first().filter(|_| self.picture) else {
-            return picture.run_as_floats(self, input, cancel);
-        };
-        if input != self.input_names[0] || !picture.fits(&self.ports[0].shape[1..]) {
+        let fits = self.picture && input == self.input_names[0] && picture.fits(&self.ports[0].shape[1..]);
+        let Some(Step::QuantizeInput(first)) = self.program.steps.first().filter(|_| fits) else {
             // Whatever is wrong is said as for any other input.
             return picture.run_as_floats(self, input, cancel);
-        }
+        };
         self.with_state(|state| {
             state.with_u8(first.y, |_, levels| quantize_picture(first, picture, levels));
             if !self.pass(1, cancel).from(1, state, None) {
