@@ -3,6 +3,7 @@
 
   scripts/bench_search.py VECTORS_DIR [--queries 500] [--metric l2|ip] [--peers
       faiss,scann,usearch,turbovec] [--rounds 2] [--out DIR] [--venv DIR] [--shelfsight PATH] [--quick]
+      [--wait FILE]
 
 VECTORS_DIR holds base.npy, learn.npy and query.npy, u8 or f32, [n, d]. Installs the rivals from PyPI into a
 virtual environment (DIR/venv unless --venv names one), runs `shelfsight bench search` and the rivals in
@@ -12,7 +13,8 @@ DIR/recall-bytes.svg.
 
 bytes_per_vector is everything an index keeps for a vector: codes, row numbers, its share of centroids,
 rotations and graph links. Rivals' are counted here (row numbers of FAISS lists are 8 bytes), ours are the
-bytes of both sections.
+bytes of both sections. --wait builds the rivals' indexes at once and times nothing before FILE exists: a
+machine that is busy now may be quiet later.
 """
 
 import argparse
@@ -391,6 +393,7 @@ def main():
     ask.add_argument("--out", default="bench-search")
     ask.add_argument("--venv", help="environment to use instead of DIR/venv")
     ask.add_argument("--shelfsight", default=os.path.join(ROOT, "target", "release", "shelfsight"))
+    ask.add_argument("--wait", help="begin timing when this file exists")
     ask.add_argument("--step", choices=("all", "rivals", "chart"), default="all", help=argparse.SUPPRESS)
     args = ask.parse_args()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -427,6 +430,8 @@ def main():
 
     with peers:
         hear("ready")
+        while args.wait and not os.path.exists(args.wait):
+            time.sleep(1)
         for _ in range(args.rounds):
             print("round", file=peers.stdin, flush=True)
             hear("done")

@@ -168,6 +168,9 @@ pub struct BenchEncodeArgs {
     /// Threads that run a model.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub threads: u32,
+    /// The time of each kind of step of the plan instead.
+    #[arg(long)]
+    pub profile: bool,
     /// Folder with the ONNX files of the shipped models, to run them through tract too.
     #[cfg(feature = "onnx")]
     #[arg(long)]

@@ -52,6 +52,33 @@ pub(super) fn starts(residuals: &[f32], d: usize, cell: &[u32], cells: usize, m:
     })
 }
 
+/// Rows that starts are compared on.
+const TRIED: usize = 16_384;
+
+/// [`starts`], or no rotation at all where codebooks fitted to the components as they are err less: descriptors such as
+/// SIFT come in an order that suits parts, and turns do not find back to it from the principal axes.
+pub(super) fn best_starts(
+    residuals: &[f32],
+    d: usize,
+    cell: &[u32],
+    cells: usize,
+    params: &Params,
+) -> Vec<Vec<f64>> {
+    let step = cell.len().div_ceil(TRIED).max(1);
+    let some: Vec<f32> = residuals.chunks_exact(d).step_by(step).flatten().copied().collect();
+    let of: Vec<u32> = cell.iter().step_by(step).copied().collect();
+    let tried = Params { turns: 0, iterations: params.iterations.min(6), ..*params };
+    let error = |starts: &[Vec<f64>]| fit(&some, d, &of, starts.to_vec(), &tried, &mut |_| ()).objective[0];
+    let turned = starts(residuals, d, cell, cells, params.m);
+    let plain = vec![identity(d); cells];
+    if error(&plain) < error(&turned) { plain } else { turned }
+}
+
+/// No rotation.
+pub(super) fn identity(d: usize) -> Vec<f64> {
+    (0..d * d).map(|i| f64::from(u8::from(i / d == i % d))).collect()
+}
+
 /// Fits rotations, from their starts, and codebooks to residuals `[n, d]` of the given cells.
 pub(super) fn fit(
     residuals: &[f32],
@@ -239,6 +266,27 @@ mod tests {
         };
         let (own, shared) = (run(&cell, 3), run(&vec![0; 3000], 1));
         assert!(own < 0.7 * shared, "{own} {shared}");
+    }
+
+    #[test]
+    fn components_that_suit_the_parts_are_left_as_they_are() {
+        // Two places in each part of two components: one byte holds all there is, until something turns them.
+        let mut rng = Rng::new(5);
+        let d = 8;
+        let pairs: Vec<[f32; 2]> =
+            (0..4 * 16).map(|_| [rng.unit() as f32 * 9.0, rng.unit() as f32 * 9.0]).collect();
+        let rows: Vec<f32> = (0..1500)
+            .flat_map(|_| (0..4).map(|part| (part * 16, (rng.unit() * 16.0) as usize)).collect::<Vec<_>>())
+            .flat_map(|(part, which)| pairs[part + which.min(15)])
+            .collect();
+        let (cell, how) = (vec![0; 1500], params(0, 0.0));
+        let error = |start| fit(&rows, d, &cell, start, &how, &mut |_| ()).objective[0];
+        let turned = error(starts(&rows, d, &cell, 1, 4));
+        let best = error(best_starts(&rows, d, &cell, 1, &how));
+        assert!(best < 0.5 * turned, "{best} {turned}");
+        // And are turned where that errs less.
+        let (rows, cell) = turned_cells(1500, 8, 3, 2);
+        assert_eq!(best_starts(&rows, d, &cell, 3, &how), starts(&rows, d, &cell, 3, 4));
     }
 
     #[test]

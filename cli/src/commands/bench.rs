@@ -10,6 +10,7 @@ use shelfsight::kernels::Isa;
 use shelfsight::runtime::plan::{Limits, Plan};
 use shelfsight::runtime::{Model, ModelBytes, Pool, agreement, probe};
 
+use super::bench_profile;
 use crate::args::{BenchEncodeArgs, BenchModel};
 use crate::{models, output};
 
@@ -51,7 +52,7 @@ pub fn encode(args: &BenchEncodeArgs, json: bool) -> Result<()> {
         (BenchModel::Text, "text", shipped.text),
         (BenchModel::Detector, "detector", shipped.detector),
     ];
-    if !json {
+    if !json && !args.profile {
         say!(
             "{:10} {:16} {:>10} {:>10} {:>10} {:>8} {:>9}",
             "model",
@@ -68,7 +69,11 @@ pub fn encode(args: &BenchEncodeArgs, json: bool) -> Result<()> {
             continue;
         }
         let files = files.with_context(|| format!("no {name} model ships"))?;
-        one(args, which, name, &files, json)?;
+        if args.profile {
+            bench_profile::profile(args, name, &files, json)?;
+        } else {
+            one(args, which, name, &files, json)?;
+        }
     }
     Ok(())
 }

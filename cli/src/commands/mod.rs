@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bench_device;
+mod bench_profile;
 pub mod bench_search;
 pub mod bench_stage;
 pub mod demo;

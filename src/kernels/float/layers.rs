@@ -118,12 +118,17 @@ widest! {
 
 #[inline(always)]
 fn levels_body(x: &[f32], scale: f32, zero: u8, y: &mut [u8]) {
-    let low = -f32::from(zero);
-    let high = 255.0 + low;
     for (y, &x) in y.iter_mut().zip(x) {
-        let steps = (x / scale).max(low).min(high);
-        *y = (steps + math::MAGIC).to_bits().wrapping_add(u32::from(zero)) as u8;
+        *y = level(x / scale, zero);
     }
+}
+
+/// So many steps from zero, rounded and held in range.
+#[inline(always)]
+fn level(steps: f32, zero: u8) -> u8 {
+    let low = -f32::from(zero);
+    let held = steps.max(low).min(255.0 + low);
+    (held + math::MAGIC).to_bits().wrapping_add(u32::from(zero)) as u8
 }
 
 /// Rows of u8 values and what they are worth.
@@ -148,7 +153,12 @@ fn quantize_rows_body(x: &[f32], width: usize, out: &mut RowLevels<'_>) {
         let scale = ((high - low) / 255.0).clamp(f32::MIN_POSITIVE, f32::MAX);
         let zero = (((-low / scale).min(255.0) + math::MAGIC) - math::MAGIC) as u8;
         *range = RowQuant { zero, scale };
-        levels_body(x, scale, zero, values);
+        // A division a value would take longer than all else; a product puts a value near the middle of two levels on the
+        // other one at times.
+        let steps = 1.0 / scale;
+        for (value, &x) in values.iter_mut().zip(x) {
+            *value = level(x * steps, zero);
+        }
     }
 }
 
@@ -194,155 +204,10 @@ fn product_body(a: &[f32], k: usize, b: &[f32], n: usize, out: &mut [f32]) {
     }
 }
 
-/// Attention of `heads` heads over rows `[_, heads · width]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Attention<'a> {
-    /// Queries, `[rows, heads · width]`.
-    pub q: &'a [f32],
-    /// Keys, `[keys, heads · width]`.
-    pub k: &'a [f32],
-    /// Values, as keys.
-    pub v: &'a [f32],
-    /// Added to the scores of every query: empty or `[keys]`.
-    pub mask: &'a [f32],
-    /// Heads.
-    pub heads: usize,
-    /// Numbers of a head.
-    pub width: usize,
-    /// Factor of the scores.
-    pub scale: f32,
-    /// Place of the first query among the keys, where each query sees only the keys up to its own place.
-    pub causal: Option<usize>,
-}
-
-/// Floats of scratch memory that [`attention`] over so many keys needs.
-pub fn attention_scratch(keys: usize, width: usize) -> usize {
-    (width + 1) * keys.next_multiple_of(LANES)
-}
-
-widest! {
-    /// `softmax(q · kᵀ · scale + mask) · v` for every head, over all keys or those that [`Attention::causal`] leaves;
-    /// `scratch` is [`attention_scratch`] long.
-    ///
-    /// # Panics
-    /// If a slice is shorter than the shapes say.
-    pub fn attention = attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32])
-}
-
-#[inline(always)]
-fn attention_body(layer: &Attention<'_>, scratch: &mut [f32], out: &mut [f32]) {
-    let a = layer;
-    let row = a.heads * a.width;
-    let keys = a.k.len() / row;
-    let padded = keys.next_multiple_of(LANES);
-    let (turned, scores) = scratch[..(a.width + 1) * padded].split_at_mut(a.width * padded);
-    for at in (0..row).step_by(a.width) {
-        // Keys of this head as columns: then a query's scores are sums side by side.
-        for (j, k) in a.k.chunks_exact(row).enumerate() {
-            for (turned, &k) in turned[j..].iter_mut().step_by(padded).zip(&k[at..at + a.width]) {
-                *turned = k;
-            }
-        }
-        for (i, (q, out)) in a.q.chunks_exact(row).zip(out.chunks_exact_mut(row)).enumerate() {
-            products(&q[at..at + a.width], turned, scores);
-            let seen = a.causal.map_or(keys, |first| (first + i + 1).min(keys));
-            let scores = &mut scores[..seen];
-            scores.iter_mut().for_each(|score| *score *= a.scale);
-            if !a.mask.is_empty() {
-                let mask = &a.mask[..seen];
-                scores.iter_mut().zip(mask).for_each(|(score, m)| *score += m);
-            }
-            let most = math::greatest(scores);
-            scores.iter_mut().for_each(|s| *s = math::exp(*s - most));
-            let total = math::sum(scores, |v| v);
-            let (whole, rest) = out[at..at + a.width].as_chunks_mut::<LANES>();
-            let tail = at + whole.len() * LANES;
-            let (pairs, last) = whole.as_flattened_mut().as_chunks_mut::<{ 2 * LANES }>();
-            for (block, out) in pairs.iter_mut().enumerate() {
-                *out = weighted(scores, a.v, row, at + block * 2 * LANES).map(|sum| sum / total);
-            }
-            if let Some(out) = last.first_chunk_mut::<LANES>() {
-                *out = weighted(scores, a.v, row, tail - LANES).map(|sum| sum / total);
-            }
-            for (column, out) in (tail..).zip(rest) {
-                let values = a.v.chunks_exact(row).map(|v| v[column]); // As many as there are scores.
-                *out = scores.iter().zip(values).fold(0.0, |sum, (&score, v)| sum + score * v) / total;
-            }
-        }
-    }
-}
-
-/// `Σ_j scores[j] · v[j, from..]` over `N` columns: those of even and of odd rows apart, then together, so that no
-/// addition waits for the one before.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators leave these sums in memory instead of registers")]
-fn weighted<const N: usize>(scores: &[f32], v: &[f32], row: usize, from: usize) -> [f32; N] {
-    let (mut even, mut odd) = ([0.0f32; N], [0.0f32; N]);
-    let (pairs, rest) = scores.as_chunks::<2>();
-    for (&[a, b], v) in pairs.iter().zip(v.chunks(2 * row)) {
-        let (Some(first), Some(second)) = (v[from..].first_chunk::<N>(), v[row + from..].first_chunk::<N>())
-        else {
-            break;
-        };
-        for lane in 0..N {
-            even[lane] += a * first[lane];
-            odd[lane] += b * second[lane];
-        }
-    }
-    if let (&[a], Some(v)) = (rest, v.chunks(row).nth(scores.len() - rest.len()))
-        && let Some(v) = v[from..].first_chunk::<N>()
-    {
-        for lane in 0..N {
-            even[lane] += a * v[lane];
-        }
-    }
-    for lane in 0..N {
-        even[lane] += odd[lane];
-    }
-    even
-}
-
-/// `out[j] = Σ_i q[i] · columns[i, j]`, i from the first to the last; a row of `columns` is as long as `out`.
-#[inline(always)]
-fn products(q: &[f32], columns: &[f32], out: &mut [f32]) {
-    const BLOCK: usize = 4 * LANES;
-    let stride = out.len();
-    let (blocks, rest) = out.as_chunks_mut::<BLOCK>();
-    let first = blocks.len() * BLOCK;
-    for (block, out) in blocks.iter_mut().enumerate() {
-        *out = products_of(q, columns, stride, block * BLOCK);
-    }
-    for (block, out) in rest.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        *out = products_of(q, columns, stride, first + block * LANES);
-    }
-}
-
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "iterators leave these sums in memory instead of registers")]
-fn products_of<const N: usize>(q: &[f32], columns: &[f32], stride: usize, from: usize) -> [f32; N] {
-    let mut sums = [0.0f32; N];
-    for (&q, column) in q.iter().zip(columns.chunks_exact(stride)) {
-        let Some(column) = column[from..].first_chunk::<N>() else { break };
-        for lane in 0..N {
-            sums[lane] += q * column[lane];
-        }
-    }
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(n: usize, seed: u32) -> Vec<f32> {
-        (0..n)
-            .map(|i| ((i as u32 ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 23) as f32 - 1.0)
-            .collect()
-    }
-
-    fn bits(values: &[f32]) -> Vec<u32> {
-        values.iter().map(|v| v.to_bits()).collect()
-    }
+    use crate::kernels::float::testing::{bits, numbers};
 
     #[test]
     fn products_and_softmax_keep_their_order_whatever_the_width_of_vectors() {
@@ -453,46 +318,6 @@ mod tests {
         for (&x, &got) in x.iter().zip(&got) {
             let x = f64::from(x);
             assert!((f64::from(got) - x / (1.0 + (-f64::from(1.702f32) * x).exp())).abs() < 2e-6);
-        }
-    }
-
-    #[test]
-    fn attention_is_softmax_of_products() {
-        for (rows, keys, heads, width) in [(3, 5, 2, 20), (2, 70, 3, 16), (1, 1, 1, 1)] {
-            attention_of(rows, keys, heads, width, None);
-            attention_of(rows, keys, heads, width, Some(keys - rows));
-        }
-        attention_of(37, 37, 2, 9, Some(0));
-    }
-
-    fn attention_of(rows: usize, keys: usize, heads: usize, width: usize, causal: Option<usize>) {
-        let row = heads * width;
-        let (q, k, v) = (numbers(rows * row, 1), numbers(keys * row, 2), numbers(keys * row, 3));
-        let mask: Vec<f32> = (0..keys).map(|j| [0.0, -1e4, 0.5][j % 3]).collect();
-        let layer = Attention { q: &q, k: &k, v: &v, mask: &mask, heads, width, scale: 0.3, causal };
-        let (mut got, mut plain) = (vec![0.0; rows * row], vec![0.0; rows * row]);
-        let mut scratch = vec![9.0; attention_scratch(keys, width)];
-        attention(&layer, &mut scratch, &mut got);
-        attention_body(&layer, &mut scratch, &mut plain);
-        assert_eq!(bits(&got), bits(&plain));
-        for r in 0..rows {
-            let keys = causal.map_or(keys, |first| first + r + 1);
-            for h in 0..heads {
-                let score = |j: usize| -> f64 {
-                    let sum: f64 = (0..width)
-                        .map(|i| {
-                            f64::from(q[r * row + h * width + i]) * f64::from(k[j * row + h * width + i])
-                        })
-                        .sum();
-                    (sum * 0.3 + f64::from(mask[j])).exp()
-                };
-                let total: f64 = (0..keys).map(score).sum();
-                for i in 0..width {
-                    let want: f64 =
-                        (0..keys).map(|j| score(j) / total * f64::from(v[j * row + h * width + i])).sum();
-                    assert!((f64::from(got[r * row + h * width + i]) - want).abs() < 1e-5);
-                }
-            }
         }
     }
 }

@@ -151,7 +151,15 @@ pub(super) fn greatest(values: &[f32]) -> f32 {
     for (lane, &x) in lanes.iter_mut().zip(rest) {
         *lane = if x > *lane { x } else { *lane };
     }
-    lanes.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    // None of them is NaN.
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = if lanes[i + width] > lanes[i] { lanes[i + width] } else { lanes[i] };
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// Sum of lanes: halves onto each other.

@@ -53,8 +53,8 @@ impl Opq<'static> {
         let sample = rng.sample(vectors.len() / dim, params.max_points.max(1));
         let rows: Vec<f32> = sample.iter().flat_map(|&i| &vectors[i * dim..][..dim]).copied().collect();
         let cell = vec![0; sample.len()];
-        let starts = alternate::starts(&rows, dim, &cell, 1, m);
         let fit_params = Params { m, k, iterations, turns, tau: 0.0, seed: rng.next() };
+        let starts = alternate::best_starts(&rows, dim, &cell, 1, &fit_params);
         let fit = alternate::fit(&rows, dim, &cell, starts, &fit_params, progress);
         let rotation = rotation::store(&fit.rotations.concat(), dim);
         // Two last rounds on what the stored rotation gives.

@@ -97,22 +97,14 @@ impl Trq<'static> {
         let cell_of = |list: u32| starts.partition_point(|&s| s <= list).max(1) - 1;
         let cell: Vec<u32> = list.iter().map(|&l| if cells == 0 { 0 } else { cell_of(l) as u32 }).collect();
         let k = if params.levels == Levels::One { LANES } else { nested::MEMBERS };
-        let Params { m, .. } = fit_params(params, k, cells, rng.next());
+        let m = params.m;
+        let how = fit_params(params, k, cells, rng.next());
         let begin = if cells == 0 {
-            vec![identity(dim)]
+            vec![alternate::identity(dim)]
         } else {
-            alternate::starts(&residuals, dim, &cell, cells, m)
+            alternate::best_starts(&residuals, dim, &cell, cells, &how)
         };
-        let fit = alternate::fit(
-            &residuals,
-            dim,
-            &cell,
-            begin,
-            &fit_params(params, k, cells, rng.next()),
-            &mut |s| {
-                progress(0.3 + 0.5 * s);
-            },
-        );
+        let fit = alternate::fit(&residuals, dim, &cell, begin, &how, &mut |s| progress(0.3 + 0.5 * s));
 
         // From here on what is stored counts: rotations of bytes, turned centroids of half floats.
         let rotations: Vec<Vec<u8>> = fit.rotations.iter().map(|r| rotation::store(r, dim)).collect();
@@ -193,10 +185,6 @@ fn root_mean_square(values: &[f32]) -> f32 {
     let sum: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
     let unit = (sum / values.len().max(1) as f64).sqrt() as f32;
     if unit > 0.0 && unit.is_finite() { unit.clamp(1e-30, 9e29) } else { 1.0 }
-}
-
-fn identity(d: usize) -> Vec<f64> {
-    (0..d * d).map(|i| f64::from(u8::from(i / d == i % d))).collect()
 }
 
 fn coarse(points: &[f32], d: usize, params: &TrqParams, seed: u64) -> Vec<f32> {

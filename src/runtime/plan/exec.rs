@@ -18,9 +18,11 @@ use crate::kernels::int8::{self, COLUMNS, INPUTS, Int8, Matrix, Quant, RowQuant,
 use crate::kernels::pool::{self, MAX_PARTS};
 
 /// Multiplications that are worth the while of another thread: some microseconds.
-const LEAST: usize = 200_000;
+const LEAST: usize = 600_000;
 /// Multiplications of 8-bit values in the time of one of floats.
 const FLOAT: usize = 4;
+/// Multiplications of 8-bit values in the time of a function (exponential, error function, a row's norm) of one float.
+const FUNCTION: usize = 128;
 /// Rows that the kernels take at once; parts are whole numbers of them.
 const TILE: usize = 2;
 
@@ -127,7 +129,12 @@ impl Run<'_> {
             }
             (Step::Unary(s), _) => {
                 let len = self.at(s.len);
-                state.with_f32(s.y, |state, y| unary(s.op, s.a, s.b, &state.f32(s.x)[..len], &mut y[..len]));
+                state.with_f32(s.y, |state, y| {
+                    let x = &state.f32(s.x)[..len];
+                    self.rows(&mut y[..len], 1, FUNCTION, |_, first, y| {
+                        unary(s.op, s.a, s.b, &x[first..][..y.len()], y);
+                    });
+                });
             }
             (Step::Binary(s), _) => {
                 let (outer, inner) = (self.at(s.outer), self.at(s.inner));
@@ -213,10 +220,13 @@ impl Run<'_> {
                 state.ranges = ranges;
             }
             (Step::LayerNorm(s), Some(numbers)) => {
-                let len = self.at(s.rows) * s.width as usize;
+                let (rows, width) = (self.at(s.rows), s.width as usize);
                 state.with_f32(s.y, |state, y| {
-                    let (x, y) = (&state.f32(s.x)[..len], &mut y[..len]);
-                    float::layer_norm(x, &numbers.first, &numbers.second, s.epsilon, y);
+                    let x = &state.f32(s.x)[..rows * width];
+                    self.rows(&mut y[..rows * width], width, width * FUNCTION, |_, first, y| {
+                        let x = &x[first * width..][..y.len()];
+                        float::layer_norm(x, &numbers.first, &numbers.second, s.epsilon, y);
+                    });
                 });
             }
             (Step::Attention(s), _) => self.attention(s, false, state),
