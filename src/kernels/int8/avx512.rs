@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::avx512_shared as shared;
 use super::window::{self, Pixel};
 use super::{Add, CHANNELS, COLUMNS, Depthwise, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, reference};
 use crate::kernels::Isa;
@@ -217,7 +218,13 @@ fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
     unsafe fn wide(layer: &Depthwise, first: usize, out: &mut [u8]) {
         // SAFETY: the caller's.
-        unsafe { window::depthwise::<Wide>(layer, first, out) }
+        unsafe {
+            if shared::takes(layer) {
+                shared::depthwise(layer, first, out);
+            } else {
+                window::depthwise::<Wide>(layer, first, out);
+            }
+        }
     }
     // SAFETY: `INT8` is only handed out where `available`, and `Int8::depthwise` has checked every length.
     unsafe { wide(layer, first, out) }

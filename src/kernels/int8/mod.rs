@@ -19,6 +19,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+mod avx512_shared;
+#[cfg(target_arch = "x86_64")]
 mod avxvnni;
 #[cfg(target_arch = "aarch64")]
 mod dotprod;
