@@ -34,10 +34,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if runs.is_none() {
         plan.run(probe(&plan, tokens))?;
     }
+    let given = probe(&plan, tokens);
     let mut times = Vec::new();
     let begin = Instant::now();
     while times.len() < runs.unwrap_or(1) || begin.elapsed() < seconds {
-        let input = probe(&plan, tokens);
+        let input = given.clone();
         let start = Instant::now();
         plan.run(input)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);

@@ -1,6 +1,8 @@
 //! Attention over rows of floats.
 
-use super::lanes::{LANES, Lanes, Plain};
+#[cfg(any(test, not(target_arch = "aarch64")))]
+use super::lanes::Plain;
+use super::lanes::{LANES, Lanes};
 use super::math;
 
 /// Most queries that share a load of keys.

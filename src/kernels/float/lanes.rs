@@ -20,9 +20,11 @@ pub(super) trait Lanes: Copy {
 }
 
 /// Any processor; where it has no fused product this is slow.
+#[cfg(any(test, not(target_arch = "aarch64")))]
 #[derive(Clone, Copy)]
 pub(super) struct Plain([f32; LANES]);
 
+#[cfg(any(test, not(target_arch = "aarch64")))]
 impl Lanes for Plain {
     #[inline(always)]
     unsafe fn zero() -> Self {

@@ -7,7 +7,8 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::neon::{Dot, ToF32, ToU8, flipped, flipped_bias, matrix_any};
-use super::{Depthwise, Int8, Matrix, Quant, RowQuant, Rows, reference, window};
+use super::neon_shared as shared;
+use super::{Depthwise, Int8, Matrix, Quant, RowQuant, Rows, reference};
 use crate::kernels::Isa;
 
 pub(super) const INT8: Int8 =
@@ -22,6 +23,7 @@ struct Sdot;
 
 impl Dot for Sdot {
     type Sums = int32x4_t;
+    const SMALL: bool = true;
 
     #[inline(always)]
     unsafe fn start(bias: int32x4_t, weights: int32x4_t) -> int32x4_t {
@@ -97,7 +99,7 @@ fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
     #[target_feature(enable = "dotprod")]
     unsafe fn wide(layer: &Depthwise, first: usize, out: &mut [u8]) {
         // SAFETY: the caller's.
-        unsafe { window::depthwise::<Sdot>(layer, first, out) }
+        unsafe { shared::depthwise::<Sdot>(layer, first, out) }
     }
     // SAFETY: `INT8` is only handed out where `available`, and `Int8::depthwise` has checked every length.
     unsafe { wide(layer, first, out) }

@@ -8,7 +8,8 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::neon::{Dot, Tile, ToF32, ToU8, by_lanes, matrix_any};
-use super::{Depthwise, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, reference, window};
+use super::neon_shared as shared;
+use super::{Depthwise, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, reference};
 use crate::kernels::Isa;
 
 pub(super) const INT8: Int8 = Int8 { isa: Isa::I8mm, matrix_u8, matrix_f32, depthwise, add: reference::add };
@@ -22,6 +23,7 @@ struct Mixed;
 
 impl Dot for Mixed {
     type Sums = int32x4_t;
+    const SMALL: bool = true;
 
     #[inline(always)]
     unsafe fn start(bias: int32x4_t, _: int32x4_t) -> int32x4_t {
@@ -196,7 +198,7 @@ fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
     #[target_feature(enable = "i8mm")]
     unsafe fn wide(layer: &Depthwise, first: usize, out: &mut [u8]) {
         // SAFETY: the caller's.
-        unsafe { window::depthwise::<Mixed>(layer, first, out) }
+        unsafe { shared::depthwise::<Mixed>(layer, first, out) }
     }
     // SAFETY: `INT8` is only handed out where `available`, and `Int8::depthwise` has checked every length.
     unsafe { wide(layer, first, out) }

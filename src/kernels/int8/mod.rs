@@ -28,6 +28,8 @@ mod dotprod;
 mod i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(target_arch = "aarch64")]
+mod neon_shared;
 mod pack;
 pub mod reference;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -8,7 +8,8 @@
 
 use std::arch::aarch64::*;
 
-use super::window::{self, Pixel};
+use super::neon_shared as shared;
+use super::window::Pixel;
 use super::{CHANNELS, COLUMNS, Depthwise, INPUTS, Int8, Matrix, Quant, RowQuant, Rows, reference};
 use crate::kernels::Isa;
 
@@ -17,8 +18,8 @@ pub(super) const INT8: Int8 = Int8 { isa: Isa::Neon, matrix_u8, matrix_f32, dept
 /// Bytes of activations that stay in the first-level cache while all columns pass by.
 const PANEL: usize = 16 << 10;
 /// Bytes of a register, 32-bit lanes in it, and columns of a tile.
-const BYTES: usize = 16;
-const LANES: usize = 4;
+pub(super) const BYTES: usize = 16;
+pub(super) const LANES: usize = 4;
 pub(super) const WIDTH: usize = 8;
 
 /// How a path multiplies: 4 lanes of 4 inputs by 4 weights (s8), added to 4 sums.
@@ -51,6 +52,8 @@ pub(super) trait Dot: Copy {
     /// # Safety
     /// See [`Dot::start`].
     unsafe fn total(sums: Self::Sums) -> int32x4_t;
+    /// Whether sixteen such sums, and what they are made of, fit the registers.
+    const SMALL: bool;
 
     /// `MR` rows by [`WIDTH`] columns.
     ///
@@ -70,6 +73,7 @@ struct Pairs;
 impl Dot for Pairs {
     /// Two sums a column, of two inputs each.
     type Sums = [int32x4_t; 2];
+    const SMALL: bool = false;
 
     #[inline(always)]
     unsafe fn start(bias: int32x4_t, weights: int32x4_t) -> [int32x4_t; 2] {
@@ -143,7 +147,7 @@ fn matrix_f32(rows: &Rows, matrix: &Matrix, ranges: Option<&[RowQuant]>, offset:
 
 fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
     // SAFETY: every 64-bit ARM has NEON, and `Int8::depthwise` has checked every length.
-    unsafe { window::depthwise::<Pairs>(layer, first, out) }
+    unsafe { shared::depthwise::<Pairs>(layer, first, out) }
 }
 
 /// What happens to the finished sums of [`WIDTH`] columns.
@@ -174,9 +178,7 @@ impl Finish for ToU8 {
         // SAFETY: the caller's; of the 8 bytes, those of columns that the matrix lacks are not written.
         unsafe {
             let scale = matrix.scale.as_ptr().add(column);
-            let low = quantised(sums[0], scale, self.quant);
-            let high = quantised(sums[1], scale.add(LANES), self.quant);
-            let bytes = vmovn_u16(narrow(low, high));
+            let bytes = levels(scaled(sums[0], scale), scaled(sums[1], scale.add(LANES)), self.quant);
             let to = self.out.add(row * matrix.n + column);
             let left = matrix.n - column;
             if left >= WIDTH {
@@ -190,27 +192,32 @@ impl Finish for ToU8 {
     }
 }
 
-/// `clamp(round(sum · scale)) + zero` of 4 sums.
+/// `sum · scale` of 4 sums.
 ///
 /// # Safety
 /// `scale` must point to 4 numbers.
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn quantised(sums: int32x4_t, scale: *const f32, quant: Quant) -> int32x4_t {
-    let (low, high) = quant.bounds();
+unsafe fn scaled(sums: int32x4_t, scale: *const f32) -> float32x4_t {
     // SAFETY: the caller's.
-    let scale = unsafe { vld1q_f32(scale) };
-    let value = vmulq_f32(vcvtq_f32_s32(sums), scale);
-    // The "number" variants pass over NaN as `f32::max` does.
-    let value = vminnmq_f32(vmaxnmq_f32(value, vdupq_n_f32(low)), vdupq_n_f32(high));
-    vaddq_s32(vcvtnq_s32_f32(value), vdupq_n_s32(i32::from(quant.zero)))
+    vmulq_f32(vcvtq_f32_s32(sums), unsafe { vld1q_f32(scale) })
 }
 
-/// 8 values that fit a byte, as 16-bit numbers.
+/// `clamp(round(value)) + zero` of 8 values, as bytes.
 #[inline]
 #[target_feature(enable = "neon")]
-fn narrow(low: int32x4_t, high: int32x4_t) -> uint16x8_t {
-    vreinterpretq_u16_s16(vcombine_s16(vmovn_s32(low), vmovn_s32(high)))
+fn levels(low: float32x4_t, high: float32x4_t, quant: Quant) -> uint8x8_t {
+    // Conversions and narrowing saturate, which is all that a layer needs whose values may be any byte.
+    let round = |value: float32x4_t| {
+        if quant.low == 0 && quant.high == 255 {
+            return vcvtnq_s32_f32(value);
+        }
+        let (least, most) = quant.bounds();
+        // The "number" variants pass over NaN as `f32::max` does.
+        vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(value, vdupq_n_f32(least)), vdupq_n_f32(most)))
+    };
+    let values = vqmovn_high_s32(vqmovn_s32(round(low)), round(high));
+    vqmovun_s16(vqaddq_s16(values, vdupq_n_s16(i16::from(quant.zero))))
 }
 
 /// Output values `[rows, n]` as f32.
@@ -388,14 +395,24 @@ pub(super) unsafe fn by_lanes<D: Dot, const MR: usize>(tile: &Tile) -> [[int32x4
             quad_of::<D, 3, MR>(&mut sums, &inputs, weights.add(3 * Tile::NEXT));
             quad += LANES;
         }
-        while quad < tile.quads {
+        if quad + 2 <= tile.quads {
+            let mut inputs = [vdupq_n_u8(0); MR];
+            for (r, inputs) in inputs.iter_mut().enumerate() {
+                let words = vld1_u8(tile.inputs.add(r * tile.stride + quad * INPUTS));
+                *inputs = D::inputs(vcombine_u8(words, words));
+            }
+            let weights = tile.weights.add(quad * Tile::NEXT);
+            quad_of::<D, 0, MR>(&mut sums, &inputs, weights);
+            quad_of::<D, 1, MR>(&mut sums, &inputs, weights.add(Tile::NEXT));
+            quad += 2;
+        }
+        if quad < tile.quads {
             let mut inputs = [vdupq_n_u8(0); MR];
             for (r, inputs) in inputs.iter_mut().enumerate() {
                 let word = tile.inputs.add(r * tile.stride + quad * INPUTS).cast::<u32>().read_unaligned();
                 *inputs = D::inputs(vreinterpretq_u8_u32(vdupq_n_u32(word)));
             }
             quad_of::<D, 0, MR>(&mut sums, &inputs, tile.weights.add(quad * Tile::NEXT));
-            quad += 1;
         }
         let mut totals = [[vdupq_n_s32(0); 2]; MR];
         for (totals, sums) in totals.iter_mut().zip(sums) {
@@ -477,21 +494,41 @@ unsafe fn quarter_block<D: Dot>(
                     *x = D::inputs(vld1q_u8(tap(group * INPUTS + i)));
                 }
             }
-            let (l01, h01) = (vzip1q_u8(x[0], x[1]), vzip2q_u8(x[0], x[1]));
-            let (l23, h23) = (vzip1q_u8(x[2], x[3]), vzip2q_u8(x[2], x[3]));
-            let quads = [words(l01, l23), words(h01, h23)];
-            for v in 0..4 {
+            for (v, quad) in interleaved(x).into_iter().enumerate() {
                 let w = vld1q_s8(weights.add((group * 4 + v) * CHANNELS));
-                sums[v] = D::dot(sums[v], quads[v / 2][v % 2], w);
+                sums[v] = D::dot(sums[v], quad, w);
             }
         }
+        finished::<D>(d, at, sums)
+    }
+}
+
+/// The output values of 16 channels, whose numbers begin at `at`.
+///
+/// # Safety
+/// See [`Pixel::pixel`].
+#[inline(always)]
+pub(super) unsafe fn finished<D: Dot>(d: &Depthwise, at: usize, sums: [D::Sums; 4]) -> uint8x16_t {
+    // SAFETY: the caller's; numbers are padded to whole blocks of 64 channels.
+    unsafe {
         let scale = d.scale.as_ptr().add(at);
-        let mut values = [vdupq_n_s32(0); 4];
+        let mut values = [vdupq_n_f32(0.0); 4];
         for (v, value) in values.iter_mut().enumerate() {
-            *value = quantised(D::total(sums[v]), scale.add(v * 16), d.quant);
+            *value = scaled(D::total(sums[v]), scale.add(v * 16));
         }
-        let (low, high) = (narrow(values[0], values[1]), narrow(values[2], values[3]));
-        vcombine_u8(vmovn_u16(low), vmovn_u16(high))
+        vcombine_u8(levels(values[0], values[1], d.quant), levels(values[2], values[3], d.quant))
+    }
+}
+
+/// Four pixels of 16 channels with each channel's four bytes side by side.
+#[inline(always)]
+pub(super) unsafe fn interleaved(x: [uint8x16_t; INPUTS]) -> [uint8x16_t; 4] {
+    // SAFETY: every 64-bit ARM has NEON.
+    unsafe {
+        let (l01, h01) = (vzip1q_u8(x[0], x[1]), vzip2q_u8(x[0], x[1]));
+        let (l23, h23) = (vzip1q_u8(x[2], x[3]), vzip2q_u8(x[2], x[3]));
+        let ([a, b], [c, d]) = (words(l01, l23), words(h01, h23));
+        [a, b, c, d]
     }
 }
 
