@@ -14,12 +14,14 @@ scripts/android-toolchain.sh "$cache/android"
 export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/android
 export CARGO_TARGET_AARCH64_LINUX_ANDROID_LINKER=$cache/android/linker
-# Without the feature that symbolises backtraces: there are no symbols on a phone, and nothing prints them.
+# Without the feature that symbolises backtraces: there are no symbols on a phone, and nothing prints them. Stripped below, so
+# that the ledger can say whose code it is.
 cargo rustc --locked -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind --target aarch64-linux-android \
-    --profile release-mobile -p shelfsight-ffi --lib --crate-type cdylib
+    --profile release-mobile -p shelfsight-ffi --lib --crate-type cdylib -- -C strip=none
 out=target/phone/jniLibs/arm64-v8a
 mkdir -p $out
-cp "$CARGO_TARGET_DIR/aarch64-linux-android/release-mobile/libshelfsight_ffi.so" $out/
+built=$CARGO_TARGET_DIR/aarch64-linux-android/release-mobile/libshelfsight_ffi.so
+cp "$built" $out/
 so=$out/libshelfsight_ffi.so
 llvm-strip-22 --strip-all $so
 # Loadable parts must lie on 16 KB boundaries.
@@ -29,4 +31,4 @@ parts = [line.split()[-1] for line in sys.stdin if line.strip().startswith("LOAD
 sys.exit(None if parts and all(int(part, 16) >= 16384 for part in parts) else f"parts aligned to {parts}, not 16 KB")'
 needed=$(llvm-readelf-22 -dW $so | sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | sort | tr '\n' ' ')
 [ "$needed" = "libc.so libdl.so libjnigraphics.so libm.so " ] || { echo "links against: $needed" >&2; exit 1; }
-python3 scripts/size-ledger.py $so
+python3 scripts/size-ledger.py $so --symbols "$built"

@@ -3,11 +3,13 @@
 
 scripts/size-ledger.py LIBRARY            check
 scripts/size-ledger.py LIBRARY --note WHY  add an entry: after a change that is worth its bytes
+scripts/size-ledger.py LIBRARY --symbols UNSTRIPPED  check, and say whose code it is
 """
 
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import zlib
@@ -25,6 +27,28 @@ def sections(library: pathlib.Path) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: -item[1])[:8])
 
 
+# Code of these is written out for a type of whoever uses it, and counts as that one's.
+STANDARD = {"core", "alloc", "std", "hashbrown"}
+
+
+def shares(unstripped: pathlib.Path) -> dict[str, int]:
+    """Bytes of code by crate, the largest first."""
+    listing = subprocess.run(
+        ["llvm-nm-22", "--print-size", "-C", unstripped], check=True, capture_output=True, text=True
+    ).stdout
+    found: dict[str, int] = {}
+    for line in listing.splitlines():
+        parts = line.split(None, 3)
+        if len(parts) < 4 or parts[2] not in "tT":
+            continue
+        crates = re.findall(r"(?<![\w:])([a-z]\w*)::", parts[3])
+        # What crosses the border has names of C.
+        border = re.match(r"uniffi_|Java_|ffi_", parts[3])
+        name = "shelfsight_ffi" if border else next((c for c in crates if c not in STANDARD), "std")
+        found[name] = found.get(name, 0) + int(parts[1], 16)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 def needed(library: pathlib.Path) -> list[str]:
     """Libraries it links against."""
     listing = subprocess.run(
@@ -39,6 +63,7 @@ def main() -> int:
     parser.add_argument("library", type=pathlib.Path)
     parser.add_argument("--note", help="why the size changed; adds an entry")
     parser.add_argument("--date", help="of the entry, YYYY-MM-DD")
+    parser.add_argument("--symbols", type=pathlib.Path, help="the library before it was stripped")
     args = parser.parse_args()
     ledger = json.loads(LEDGER.read_text())
     data = args.library.read_bytes()
@@ -55,6 +80,10 @@ def main() -> int:
         print(
             f"  {'whole file':<24}{now['bytes'] - last['bytes']:+12,} B since {last['date']}: {last['note']}"
         )
+    if args.symbols:
+        code = shares(args.symbols)
+        for name, size in list(code.items())[:12]:
+            print(f"  {name:<24}{size:>12,} B  {100 * size / sum(code.values()):4.1f} % of the code")
     if args.note:
         ledger["entries"].append({"date": args.date, "note": args.note, **now, "links": links})
         LEDGER.write_text(json.dumps(ledger, indent=2) + "\n")

@@ -84,8 +84,9 @@ impl<'a> Frame<'a> {
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Err(FrameError::Size { width, height });
         }
-        let check = |name, p: &Plane<'_>, w: u32, h: u32, bytes: usize| check_plane(name, p, w, h, bytes);
-        match &pixels {
+        let check = |name, p: &mut Plane<'_>, w: u32, h: u32, bytes: usize| check_plane(name, p, w, h, bytes);
+        let mut pixels = pixels;
+        match &mut pixels {
             Pixels::Gray(p) => check("grey", p, width, height, 1)?,
             Pixels::Rgb(p) | Pixels::Bgr(p) => check("colour", p, width, height, 3)?,
             Pixels::Yuv420 { y, u, v } => {
@@ -147,7 +148,7 @@ impl<'a> Frame<'a> {
 
 fn check_plane(
     plane: &'static str,
-    p: &Plane<'_>,
+    p: &mut Plane<'_>,
     width: u32,
     height: u32,
     bytes: usize,
@@ -160,6 +161,10 @@ fn check_plane(
     let needed = (h - 1).checked_mul(p.row_stride).and_then(|v| v.checked_add(row)).unwrap_or(usize::MAX);
     if p.data.len() < needed {
         return Err(FrameError::TooShort { plane, found: p.data.len(), needed });
+    }
+    // From one row to nowhere any stride will do, 0 too; what reads rows counts on a whole one.
+    if h == 1 {
+        p.row_stride = p.row_stride.max(row);
     }
     Ok(())
 }

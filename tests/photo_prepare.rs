@@ -9,7 +9,8 @@ use serde::Deserialize;
 use shelfsight::frame::{Frame, Pixels, Plane, Rotation};
 use shelfsight::geometry::Rect;
 use shelfsight::preprocess::{
-    DecodeOptions, Filter, ImageSpec, Layout, Photo, PrepareError, Resize, open, prepare, to_luma, to_rgb,
+    DecodeOptions, Filter, ImageSpec, Layout, Photo, PrepareError, Resize, check_region, open, prepare,
+    to_luma, to_rgb,
 };
 
 fn fixture(name: &str) -> Photo {
@@ -318,6 +319,22 @@ fn padding_is_zero_after_normalisation_and_grey_is_grey() {
 }
 
 #[test]
+fn a_single_row_needs_no_stride() {
+    let spec = spec(4, 1, Resize::Squash, Filter::Bilinear);
+    for row_stride in [0, 1, 8, 64] {
+        let y = Plane { data: &[7; 8], row_stride, pixel_stride: 1 };
+        let c = Plane { data: &[128; 4], row_stride, pixel_stride: 1 };
+        let yuv = Frame::new(Pixels::Yuv420 { y, u: c, v: c }, 8, 1).unwrap();
+        let rgb =
+            Frame::new(Pixels::Rgb(Plane { data: &[7; 24], row_stride, pixel_stride: 3 }), 8, 1).unwrap();
+        for frame in [yuv, rgb, Frame::new(Pixels::Gray(y), 8, 1).unwrap()] {
+            assert_eq!(to_rgb(&frame).rgb(), [7; 24], "{frame:?}");
+            assert_eq!(prepare(&frame, None, &spec).unwrap().pixels, [7; 12], "{frame:?}");
+        }
+    }
+}
+
+#[test]
 fn nothing_inside_is_an_error() {
     let photo = fixture("upright.png");
     let spec = spec(8, 8, Resize::Squash, Filter::Bilinear);
@@ -325,11 +342,26 @@ fn nothing_inside_is_an_error() {
         Rect::new(61.0, 0.0, 5.0, 5.0),
         Rect::new(5.0, 5.0, 0.0, 5.0),
         Rect::new(f32::NAN, 0.0, 5.0, 5.0),
-        Rect::new(0.0, 0.0, f32::INFINITY, 5.0),
+        Rect::new(0.0, 0.0, 5.0, f32::NAN),
+        Rect::new(f32::INFINITY, 0.0, 5.0, 5.0),
+        Rect::new(0.0, 0.0, f32::NEG_INFINITY, 5.0),
     ] {
-        assert!(matches!(prepare(&photo.frame(), Some(rect), &spec), Err(PrepareError::EmptyRegion { .. })));
+        let refused = prepare(&photo.frame(), Some(rect), &spec).unwrap_err();
+        assert!(matches!(refused, PrepareError::EmptyRegion { .. }));
+        assert!(matches!(check_region(&photo.frame(), rect), Err(PrepareError::EmptyRegion { .. })));
+        assert!(refused.to_string().contains("no pixel inside") && !refused.to_string().contains("Rect"));
     }
-    assert!(prepare(&photo.frame(), Some(Rect::new(-9.0, -9.0, 900.0, 900.0)), &spec).is_ok());
+    // What reaches past the picture is cut, however far.
+    let whole = prepare(&photo.frame(), None, &spec).unwrap();
+    for rect in [
+        Rect::new(-9.0, -9.0, 900.0, 900.0),
+        Rect::new(0.0, 0.0, 1e9, 1e30),
+        Rect::new(0.0, 0.0, f32::INFINITY, f32::INFINITY),
+        Rect::new(f32::NEG_INFINITY, f32::NEG_INFINITY, f32::INFINITY, f32::INFINITY),
+    ] {
+        assert_eq!(prepare(&photo.frame(), Some(rect), &spec).unwrap(), whole, "{rect:?}");
+        assert_eq!(check_region(&photo.frame(), rect), Ok(()));
+    }
     let bad = ImageSpec { width: 0, ..spec };
     assert!(matches!(prepare(&photo.frame(), None, &bad), Err(PrepareError::Spec(_))));
 }

@@ -16,7 +16,7 @@ mod spec;
 
 pub use color::{to_luma, to_rgb};
 #[cfg(feature = "photo")]
-pub use decode::{DecodeError, DecodeOptions, MAX_FILE_BYTES, PhotoFormat, decode, open};
+pub use decode::{DecodeError, DecodeOptions, MAX_FILE_BYTES, PhotoFormat, decode, open, recognise};
 pub use photo::Photo;
-pub use prepare::{Placement, PrepareError, Prepared, prepare};
+pub use prepare::{Placement, PrepareError, Prepared, check_region, prepare};
 pub use spec::{Filter, ImageSpec, Layout, MAX_INPUT_SIDE, Resize, SpecError};

@@ -98,9 +98,7 @@ pub fn prepare(frame: &Frame<'_>, region: Option<Rect>, spec: &ImageSpec) -> Res
     let (fw, fh) = frame.size();
     let region = match region {
         None => Region { x: 0, y: 0, w: fw, h: fh },
-        Some(rect) => {
-            whole_pixels(rect, fw, fh).ok_or(PrepareError::EmptyRegion { rect, width: fw, height: fh })?
-        }
+        Some(rect) => region_inside(frame, rect)?,
     };
     let fit = Fit::new(&region, spec);
     let pixels = resample(frame, region, &fit, spec)?;
@@ -123,8 +121,24 @@ pub fn prepare(frame: &Frame<'_>, region: Option<Rect>, spec: &ImageSpec) -> Res
     })
 }
 
-/// The rect clipped and rounded to whole pixels, at least one a side; `None` if nothing is inside.
+/// That [`prepare`] will find pixels in `region`, for those who have other work to do first.
+///
+/// # Errors
+/// [`PrepareError::EmptyRegion`]
+pub fn check_region(frame: &Frame<'_>, region: Rect) -> Result<(), PrepareError> {
+    region_inside(frame, region).map(|_| ())
+}
+
+fn region_inside(frame: &Frame<'_>, rect: Rect) -> Result<Region, PrepareError> {
+    let (width, height) = frame.size();
+    whole_pixels(rect, width, height).ok_or(PrepareError::EmptyRegion { rect, width, height })
+}
+
+/// The rect clipped and rounded to whole pixels, at least one a side; `None` if nothing is inside. What reaches past the
+/// picture is cut, however far: an infinite extent is a long one.
 fn whole_pixels(rect: Rect, width: u32, height: u32) -> Option<Region> {
+    let (corner, extent) = (|v: f32| v.clamp(-1e9, 1e9), |v: f32| v.clamp(-4e9, 4e9));
+    let rect = Rect::new(corner(rect.x), corner(rect.y), extent(rect.w), extent(rect.h));
     let clipped = rect.clip(width, height)?;
     let span = |start: f32, length: f32, limit: u32| {
         let from = (start.round() as u32).min(limit - 1);
@@ -224,10 +238,11 @@ fn resample(frame: &Frame<'_>, region: Region, fit: &Fit, spec: &ImageSpec) -> R
                 w: window.w / 2.0,
                 h: window.h / 2.0,
             };
-            let chroma =
-                resize(&Samples::of_pair(u, v, half), inside(in_half, f64::from(half.w), f64::from(half.h)))?;
-            for ((out, &y), uv) in rgb.chunks_exact_mut(3).zip(&luma).zip(chroma.chunks_exact(2)) {
-                out.copy_from_slice(&yuv_to_rgb(Yuv { y, u: uv[0], v: uv[1] }));
+            let in_half = inside(in_half, f64::from(half.w), f64::from(half.h));
+            let u = resize(&Samples::of_plane(u, half, 1), in_half)?;
+            let v = resize(&Samples::of_plane(v, half, 1), in_half)?;
+            for (((out, &y), &u), &v) in rgb.chunks_exact_mut(3).zip(&luma).zip(&u).zip(&v) {
+                out.copy_from_slice(&yuv_to_rgb(Yuv { y, u, v }));
             }
         }
     }
@@ -263,7 +278,10 @@ pub enum PrepareError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// Less than one pixel of the region lies inside the frame.
-    #[error("the region {rect:?} has no pixel inside the {width}×{height} picture")]
+    #[error(
+        "the region of {w} × {h} pixels at ({x}, {y}) has no pixel inside the picture of {width} × {height}; boxes refer to the upright picture",
+        w = .rect.w, h = .rect.h, x = .rect.x, y = .rect.y
+    )]
     EmptyRegion {
         /// Region asked for.
         rect: Rect,

@@ -53,23 +53,11 @@ impl<'a> Samples<'a> {
         Self::packed(bytes, region, channels)
     }
 
-    /// Two one-byte planes of the same size, interleaved; always a copy.
-    pub fn of_pair(a: &Plane<'_>, b: &Plane<'_>, region: Region) -> Samples<'static> {
-        let mut bytes = Vec::with_capacity(region.w as usize * region.h as usize * 2);
-        for y in region.y..region.y + region.h {
-            let row = |p: &Plane<'_>| y as usize * p.row_stride + region.x as usize * p.pixel_stride;
-            let (a_row, b_row) = (&a.data[row(a)..], &b.data[row(b)..]);
-            let samples = a_row.iter().step_by(a.pixel_stride).zip(b_row.iter().step_by(b.pixel_stride));
-            bytes.extend(samples.take(region.w as usize).flat_map(|(&a, &b)| [a, b]));
-        }
-        Samples::packed(bytes, region, 2)
-    }
-
     fn packed(bytes: Vec<u8>, region: Region, channels: usize) -> Samples<'static> {
         Samples { bytes: Cow::Owned(bytes), row: region.w, left: 0, w: region.w, h: region.h, channels }
     }
 
-    /// Bytes a pixel, 1 to 4.
+    /// Bytes a pixel: 1, 3 or 4.
     pub fn channels(&self) -> usize {
         self.channels
     }

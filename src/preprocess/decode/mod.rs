@@ -91,7 +91,11 @@ pub fn open(path: &Path, options: &DecodeOptions) -> Result<Photo, DecodeError> 
     decode(&bytes, options)
 }
 
-fn recognise(bytes: &[u8]) -> Result<PhotoFormat, DecodeError> {
+/// The format of a photo file, by its first bytes.
+///
+/// # Errors
+/// [`DecodeError`] if it is empty or not a format that is read here.
+pub fn recognise(bytes: &[u8]) -> Result<PhotoFormat, DecodeError> {
     let unsupported = |name| Err(DecodeError::Unsupported { name });
     match bytes {
         [] => Err(DecodeError::Empty),
