@@ -1,5 +1,8 @@
 //! What a caller may set for a query; the defaults are the good choice.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use crate::cancel::Cancel;
 use crate::geometry::Rect;
 use crate::pack::RecordView;
@@ -64,13 +67,15 @@ impl Default for ScanOptions {
     }
 }
 
-/// One condition on a catalogue column, as `category=Snacks`, `attr.colour=red|blue` or `brand!=Nordlys`.
+/// One condition on a catalogue column, as `category=Snacks`, `attr.colour=red|blue` or `brand!=Nordlys`. Any number of
+/// values costs the same a product, and clones share them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     column: Column,
     /// Whether the values are those that must not be there.
     not: bool,
-    values: Vec<String>,
+    /// In lower case.
+    values: Arc<HashSet<String>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,13 +121,13 @@ impl std::str::FromStr for Filter {
             Some(column) => (column, true),
             None => (column, false),
         };
-        let values: Vec<String> =
+        let values: HashSet<String> =
             values.split('|').map(|v| v.trim().to_lowercase()).filter(|v| !v.is_empty()).collect();
         let column = match column.trim() {
             "" => return Err(shape()),
             name => Column::named(name)?,
         };
-        if values.is_empty() { Err(shape()) } else { Ok(Self { column, not, values }) }
+        if values.is_empty() { Err(shape()) } else { Ok(Self { column, not, values: Arc::new(values) }) }
     }
 }
 
@@ -149,22 +154,37 @@ impl Filter {
     pub fn any_of<V: AsRef<str>>(column: &str, values: &[V]) -> Result<Self, FilterError> {
         let name = column;
         let column = Column::named(name)?;
-        let values: Vec<String> = values.iter().map(|v| v.as_ref().trim().to_lowercase()).collect();
-        if values.is_empty() || values.iter().any(String::is_empty) {
+        let values: HashSet<String> = values.iter().map(|v| v.as_ref().trim().to_lowercase()).collect();
+        if values.is_empty() || values.contains("") {
             return Err(FilterError::NoValue { column: name.to_owned() });
         }
-        Ok(Self { column, not: false, values })
+        Ok(Self { column, not: false, values: Arc::new(values) })
     }
 
     /// Whether a catalogue record satisfies this condition.
     pub fn accepts(&self, record: &RecordView<'_>) -> bool {
+        self.accepts_with(record, &mut String::new())
+    }
+
+    /// As [`accepts`](Self::accepts), for many records: `lower` is memory to write in.
+    pub(crate) fn accepts_with(&self, record: &RecordView<'_>, lower: &mut String) -> bool {
         let value = match &self.column {
             Column::Id => record.id(),
             Column::Brand => record.brand(),
             Column::Category => record.category(),
             Column::Attr(name) => record.attr(name),
         };
-        value.is_some_and(|value| self.values.contains(&value.to_lowercase())) != self.not
+        let among = |value: &str| {
+            lower.clear();
+            lower.push_str(value);
+            if value.is_ascii() {
+                lower.make_ascii_lowercase();
+            } else {
+                *lower = lower.to_lowercase();
+            }
+            self.values.contains(lower.as_str())
+        };
+        value.is_some_and(among) != self.not
     }
 }
 
@@ -180,7 +200,7 @@ mod tests {
             id: "a1".into(),
             brand: "Nordlys".into(),
             category: "Snacks".into(),
-            attrs: vec![("colour".into(), "Red".into())],
+            attrs: vec![("colour".into(), "Red".into()), ("origin".into(), "ΦΆΡΟΣ".into())],
             ..Record::default()
         };
         records.push(&record).unwrap();
@@ -197,6 +217,10 @@ mod tests {
             ("brand!=Other|nordlys", false),
             ("brand!=Other", true),
             ("attr.size!=red", true),
+            // Not ASCII; the last letter of a word has a small form of its own.
+            ("attr.origin=Φάρος", true),
+            ("attr.origin=ΦΆΡΟΣ|x", true),
+            ("attr.origin=φάρο", false),
         ] {
             assert_eq!(text.parse::<Filter>().unwrap().accepts(&record), want, "{text}");
         }
@@ -205,7 +229,7 @@ mod tests {
     #[test]
     fn any_of_takes_values_as_they_are() {
         let filter = Filter::any_of("category", &["a|b", " Snacks=Sweet "]).unwrap();
-        assert_eq!(filter.values, ["a|b", "snacks=sweet"]);
+        assert_eq!(*filter.values, HashSet::from(["a|b", "snacks=sweet"].map(String::from)));
         assert!(Filter::any_of("attr.colour", &["red"]).is_ok());
         // Names are taken as they are too: no sign of the text form is read out of them.
         let odd = Filter::any_of("attr.colour!", &["red"]).unwrap();

@@ -13,8 +13,13 @@ use crate::encode::EncodeError;
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
+use crate::index::Bitmap;
 use crate::options::{Depth, Filter, FindOptions, MAX_TOP};
-use crate::pack::{IndexSections, RecordView};
+use crate::pack::IndexSections;
+use crate::preprocess::check_region;
+
+/// Records read between two looks at the cancel flag: some tens of microseconds.
+const STEP: u32 = 1024;
 
 /// What to look for: a picture, words, or both.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +34,8 @@ pub struct Query<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub top: usize,
-    pub filters: &'a [Filter],
+    /// Products that pass the filters, if there are any.
+    pub allowed: Option<&'a Bitmap>,
     pub depth: Depth,
     pub cancel: Option<&'a Cancel>,
 }
@@ -84,6 +90,9 @@ impl Engine {
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
         if let Some(frame) = query.frame {
+            if let Some(region) = options.region {
+                check_region(frame, region).map_err(EncodeError::Prepare)?;
+            }
             let encoder = ms.measure("load", || self.image_encoder())?;
             let _held = self.memory.reserve(of_frame(frame, options.barcode) + encoder.memory())?;
             if options.barcode {
@@ -119,12 +128,9 @@ impl Engine {
         check_top(options.top)?;
         check_cancel(options.cancel.as_ref())?;
         let mut ms = query.ms.clone();
-        let scope = Wanted {
-            top: options.top,
-            filters: &options.filters,
-            depth: options.depth,
-            cancel: options.cancel.as_ref(),
-        };
+        let cancel = options.cancel.as_ref();
+        let allowed = self.allowed(&options.filters, cancel, &mut ms)?;
+        let scope = Wanted { top: options.top, allowed: allowed.as_ref(), depth: options.depth, cancel };
         let matches = self.rank(query, &scope, &mut ms)?;
         Ok(Found { matches, barcodes: query.barcodes.clone(), ms })
     }
@@ -163,12 +169,9 @@ impl Engine {
         wanted: &Wanted<'_>,
         state: &State,
     ) -> Result<BTreeMap<u32, Evidence>, FindError> {
-        let Wanted { top, filters, depth, cancel } = *wanted;
-        let allowed = self.allowed(filters, state)?;
-        let keep = |product: u32| {
-            !state.is_deleted(product)
-                && allowed.as_ref().is_none_or(|a| a.get(product as usize).is_some_and(|&ok| ok))
-        };
+        let Wanted { top, allowed, depth, cancel } = *wanted;
+        let keep =
+            |product: u32| !state.is_deleted(product) && allowed.is_none_or(|set| set.contains(product));
         let mut found: BTreeMap<u32, Evidence> = BTreeMap::new();
         for gtin in query.barcodes.iter().chain(&query.typed) {
             let added = state.with_gtin(gtin.as_u64()).iter().copied();
@@ -192,7 +195,7 @@ impl Engine {
         // More than asked for, so that a product second by looks and second by words can come first.
         let wanted = top.saturating_mul(2).max(32);
         // The indexes leave deleted rows out by themselves.
-        let keep: Option<&dyn Fn(u32) -> bool> = if filters.is_empty() { None } else { Some(&keep) };
+        let keep: Option<&dyn Fn(u32) -> bool> = if allowed.is_none() { None } else { Some(&keep) };
         for side in [&looks, &words].into_iter().flatten() {
             for product in side.nearest(wanted, keep, depth, cancel)? {
                 found.entry(product).or_default();
@@ -212,14 +215,34 @@ impl Engine {
         !image.space.is_empty() && image.space == text.space && image.dim == text.dim
     }
 
-    /// Which products pass the filters, or `None` if all do.
-    fn allowed(&self, filters: &[Filter], state: &State) -> Result<Option<Vec<bool>>, FindError> {
+    /// Which products pass the filters, worked out once a query, or `None` if all do. Products that are added later
+    /// are not among them.
+    pub(super) fn allowed(
+        &self,
+        filters: &[Filter],
+        cancel: Option<&Cancel>,
+        ms: &mut Timings,
+    ) -> Result<Option<Bitmap>, FindError> {
         if filters.is_empty() {
             return Ok(None);
         }
-        let pass = |record: RecordView<'_>| filters.iter().all(|filter| filter.accepts(&record));
-        let all = (0..state.products()).map(|product| state.record(&self.pack, product, pass));
-        Ok(Some(all.collect::<Result<_, _>>()?))
+        ms.measure("filter", || {
+            let state = self.changes.read();
+            let mut allowed = Bitmap::none(state.products());
+            let mut lower = String::new();
+            for product in 0..state.products() {
+                if product % STEP == 0 {
+                    check_cancel(cancel)?;
+                }
+                let pass = state.record(&self.pack, product, |record| {
+                    filters.iter().all(|filter| filter.accepts_with(&record, &mut lower))
+                })?;
+                if pass {
+                    allowed.insert(product);
+                }
+            }
+            Ok(Some(allowed))
+        })
     }
 }
 

@@ -216,7 +216,8 @@ impl Engine {
             barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len(), cancel));
         }
         check_cancel(cancel)?;
-        let wanted = Wanted { top: options.top, filters: &options.filters, depth: Depth::Auto, cancel };
+        let allowed = self.allowed(&options.filters, cancel, &mut ms)?;
+        let wanted = Wanted { top: options.top, allowed: allowed.as_ref(), depth: Depth::Auto, cancel };
         // A barcode that the catalogue knows, outside all boxes, is a product place of its own.
         let outside = |place: &Rect| !found.iter().any(|d| holds_centre(&d.rect, place));
         let mut alone: Vec<(Rect, Vec<Match>)> = Vec::new();

@@ -36,7 +36,8 @@ impl Engine {
             barcodes = ms.measure("barcode", || self.read_barcodes(frame, None, boxes.len(), cancel));
         }
         check_cancel(cancel)?;
-        let wanted = Wanted { top: options.top, filters: &options.filters, depth: Depth::Auto, cancel };
+        let allowed = self.allowed(&options.filters, cancel, &mut ms)?;
+        let wanted = Wanted { top: options.top, allowed: allowed.as_ref(), depth: Depth::Auto, cancel };
         let mut items = Vec::with_capacity(boxes.len());
         let mut used = vec![false; barcodes.len()];
         for found in boxes {
