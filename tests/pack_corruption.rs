@@ -37,6 +37,26 @@ fn a_good_pack_opens_and_verifies() {
 }
 
 #[test]
+fn the_head_tells_how_long_a_pack_is_and_what_is_none() {
+    let bytes = pack_bytes(700);
+    let tell = |head: &[u8]| Pack::announced_len(head, &OpenOptions::default());
+    assert_eq!(tell(&bytes[..HEADER_LEN]).unwrap(), bytes.len() as u64);
+    assert_eq!(tell(&bytes).unwrap(), bytes.len() as u64);
+    assert!(matches!(
+        tell(&bytes[..HEADER_LEN - 1]),
+        Err(OpenPackError::Truncated { expected: 64, found: 63 })
+    ));
+    assert!(matches!(tell(&[]), Err(OpenPackError::Truncated { .. })));
+    assert!(matches!(tell(b"\0\0\0\x20ftypisom and so on"), Err(OpenPackError::BadMagic)));
+    let small = OpenOptions { max_bytes: bytes.len() as u64 - 1, ..OpenOptions::default() };
+    assert!(matches!(Pack::announced_len(&bytes, &small), Err(OpenPackError::TooLarge { .. })));
+    let mut flipped = bytes[..HEADER_LEN].to_vec();
+    flipped[18] ^= 1;
+    assert!(matches!(tell(&flipped), Err(OpenPackError::HeaderChecksum)));
+    assert!(matches!(Pack::open("".as_ref(), &OpenOptions::default()), Err(OpenPackError::NoPath)));
+}
+
+#[test]
 fn every_bit_of_a_small_pack_matters() {
     let mut bytes = pack_bytes(100);
     for bit in 0..bytes.len() * 8 {

@@ -11,6 +11,8 @@ struct CameraScreen: View {
     @State private var message: String?
     @State private var category: String?
     @State private var useSample = false
+    /// The camera was refused, and iOS does not ask again.
+    @State private var refused = false
     @State private var chosen: Item?
 
     /// Whatever starts the work anew when it changes.
@@ -59,6 +61,9 @@ struct CameraScreen: View {
     private var bar: some View {
         VStack(alignment: .leading) {
             Text(model.trouble ?? message ?? status).font(.footnote).foregroundStyle(.secondary)
+            if refused, !useSample, let settings = URL(string: UIApplication.openSettingsURLString) {
+                Link("Open Settings", destination: settings)
+            }
             HStack {
                 NavigationLink("Search") { SearchScreen() }
                 Menu("Filter") {
@@ -91,7 +96,7 @@ struct CameraScreen: View {
 
     private func look() async {
         guard let engine = model.engine else { return }
-        (result, message) = (nil, nil)
+        (result, message, refused) = (nil, nil, false)
         let options = ScanOptions(filters: category.map { [.category($0)] } ?? [])
         do {
             for try await next in engine.scan(frames: try await frames(), options: options) {
@@ -99,10 +104,13 @@ struct CameraScreen: View {
                 result = next
             }
         } catch Camera.Refusal.notAllowed {
-            message = "Allow the camera in Settings, or look at the sample."
+            message = "The camera was refused. Allow it in Settings, or look at the sample."
+            refused = true
         } catch Camera.Refusal.noCamera {
             useSample = true
         } catch is CancellationError {
+        } catch ShelfSightError.engineClosed {
+            // Another pack is being opened: it will be looked with.
         } catch {
             message = Shop.reason(error)
         }

@@ -60,6 +60,7 @@ struct SearchScreen: View {
             }
             switch outcome {
             case .nothingAsked: EmptyView()
+            case .unknownWords: Text("The pack knows none of these words.")
             case .refused(let reason): Text("Refused: \(reason)")
             case .found(let matches) where matches.isEmpty: Text("Nothing like it in this pack.")
             case .found(let matches):
@@ -92,7 +93,6 @@ struct SearchScreen: View {
 struct PackScreen: View {
     @EnvironmentObject private var model: AppModel
     @State private var picking = false
-    @State private var message: String?
 
     var body: some View {
         List {
@@ -101,8 +101,7 @@ struct PackScreen: View {
                     LabeledContent("Products", value: "\(info.products)")
                     LabeledContent("Size", value: "\(info.bytes / 1_000_000) MB")
                 }
-                Button("Import a pack…") { picking = true }
-                if let message { Text(message) }
+                importing
             }
             Section("Licences") {
                 ForEach(model.engine?.info.licences ?? [], id: \.self) { licence in
@@ -112,69 +111,52 @@ struct PackScreen: View {
         }
         .navigationTitle("Pack")
         .fileImporter(isPresented: $picking, allowedContentTypes: [.data]) { picked in
-            if case .success(let url) = picked { Task { await bringIn(url) } }
+            if case .success(let url) = picked { Task { await model.bringIn(url) } }
         }
     }
 
-    private func bringIn(_ url: URL) async {
-        let scoped = url.startAccessingSecurityScopedResource()
-        defer { if scoped { url.stopAccessingSecurityScopedResource() } }
-        do {
-            for try await step in model.shop.bringIn(url) {
-                if let result = step.result {
-                    message = "Imported: \(result.products) products."
-                } else {
-                    message = "Importing: \(Int(step.fraction * 100)) %"
-                }
-            }
-        } catch {
-            message = "Refused: \(Shop.reason(error))"
+    @ViewBuilder private var importing: some View {
+        if case .running(let fraction) = model.importing {
+            ProgressView(value: fraction) { Text("Importing: \(Int(fraction * 100)) %") }
+            Button("Cancel") { Task { await model.imports.cancel() } }
+        } else {
+            Button("Import a pack…") { picking = true }
         }
+        if case .refused(let reason) = model.importing { Text("Refused: \(reason)") }
+        if case .done(let info) = model.importing { Text("Imported: \(info.products) products.") }
     }
 }
 
 /// Latency, memory and recall on this device, to look at and to share.
 struct BenchmarkScreen: View {
     @EnvironmentObject private var model: AppModel
-    @State private var report: String?
-    @State private var table: BenchmarkTable?
-    @State private var message = "Speed, memory and recall of this device with this pack. The report holds no picture."
-    @State private var running: Task<Void, Never>?
 
     var body: some View {
         List {
-            Text(message).font(.footnote).foregroundStyle(.secondary)
-            HStack {
-                Button("Run") { running = Task { await run() } }.disabled(running != nil || model.engine == nil)
-                Spacer()
-                if let report { ShareLink("Share report", item: report) }
-            }
-            ForEach(table?.rows ?? []) { row in LabeledContent(row.name, value: "\(row.first) / \(row.second)") }
-        }
-        .navigationTitle("Benchmark")
-        .onDisappear { running?.cancel() }
-    }
-
-    private func run() async {
-        defer { running = nil }
-        guard let engine = model.engine else { return }
-        let probes = (Bundle.main.urls(forResourcesWithExtension: "jpg", subdirectory: "probes") ?? []).compactMap { url in
-            (try? Data(contentsOf: url)).map { (photo: $0, ids: Set([url.deletingPathExtension().lastPathComponent])) }
-        }
-        let shelf = Bundle.main.url(forResource: "shelf", withExtension: "jpg").flatMap { try? Data(contentsOf: $0) }
-        let device = UIDevice.current
-        let facts = ["manufacturer": "Apple", "model": device.model, "ios": device.systemVersion]
-        do {
-            for try await step in engine.benchmark(probes: probes, shelf: shelf, facts: facts) {
-                message = "Step \(step.done) of \(step.total)"
-                if let result = step.result {
-                    report = result
-                    table = try BenchmarkTable(json: result)
+            switch model.measuring {
+            case .none:
+                Text("Speed, memory and recall of this device with this pack. The report holds no picture.")
+                    .font(.footnote).foregroundStyle(.secondary)
+                run
+            case .running(let fraction):
+                ProgressView(value: fraction)
+                Button("Cancel") { Task { await model.benchmarks.cancel() } }
+            case .refused(let reason):
+                Text("Refused: \(reason)")
+                run
+            case .done(let report):
+                run
+                ShareLink("Share report", item: report)
+                if let table = try? BenchmarkTable(json: report) {
+                    ForEach(table.rows) { row in LabeledContent(row.name, value: "\(row.first) / \(row.second)") }
+                    if table.throttled { Text("The device was throttled: let it cool and run again.") }
                 }
             }
-        } catch is CancellationError {
-        } catch {
-            message = Shop.reason(error)
         }
+        .navigationTitle("Benchmark")
+    }
+
+    private var run: some View {
+        Button("Run") { Task { await model.benchmark() } }.disabled(model.engine == nil)
     }
 }

@@ -14,10 +14,22 @@ public actor Shop {
 
     public private(set) var state = State.opening
     private let pack: URL
+    private var opening: Task<Void, Never>?
     private var watchers: [UUID: AsyncStream<State>.Continuation] = [:]
 
-    /// - Parameter folder: where the pack is kept.
-    public init(folder: URL) { pack = folder.appendingPathComponent("shop.shelf") }
+    /// - Parameter folder: where the pack is kept, of the app alone. A pack can be had again, so the folder is made one
+    ///   that backups leave out.
+    public init(folder: URL) {
+        pack = folder.appendingPathComponent("shop.shelf")
+        // Without it the import says what is wrong.
+        try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        #if canImport(Darwin)
+            var values = URLResourceValues()
+            values.isExcludedFromBackup = true
+            var folder = folder
+            try? folder.setResourceValues(values)
+        #endif
+    }
 
     /// The state now and every later one.
     public func states() -> AsyncStream<State> {
@@ -60,7 +72,18 @@ public actor Shop {
         }
     }
 
+    /// Opens the pack that lies there now. Two that come at once open one after the other: the later engine stays.
     private func open() async {
+        let before = opening
+        let mine = Task {
+            await before?.value
+            await reopen()
+        }
+        opening = mine
+        await mine.value
+    }
+
+    private func reopen() async {
         let old = state
         do {
             // Queries of one camera and one search fit well below this.

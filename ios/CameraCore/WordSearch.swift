@@ -25,6 +25,8 @@ public struct WordSearch: Sendable {
     /// What is shown.
     public enum Outcome: Sendable, Equatable {
         case nothingAsked
+        /// The pack knows none of the words.
+        case unknownWords
         case found([Match])
         case refused(reason: String)
     }
@@ -75,6 +77,8 @@ public struct WordSearch: Sendable {
             return .found(try await engine.find(text: query.words, options: options).matches)
         } catch is CancellationError {
             return nil
+        } catch ShelfSightError.unknownWords {
+            return .unknownWords
         } catch {
             return .refused(reason: Shop.reason(error))
         }

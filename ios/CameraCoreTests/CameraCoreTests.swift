@@ -59,13 +59,15 @@ final class CameraCoreTests: XCTestCase {
                 try? await Task.sleep(for: .seconds(2))
                 stream.yield(.init(words: "sweet chili chips", category: engine.info.categories.last))
                 try? await Task.sleep(for: .seconds(2))
+                stream.yield(.init(words: "☃"))
+                try? await Task.sleep(for: .seconds(1))
                 stream.yield(.init(words: "  "))
                 stream.finish()
             }
         }
         var outcomes: [WordSearch.Outcome] = []
         for await outcome in search.outcomes(of: queries) { outcomes.append(outcome) }
-        XCTAssertEqual(outcomes.count, 3, "\(outcomes.count) outcomes")
+        XCTAssertEqual(outcomes.count, 4, "\(outcomes.count) outcomes")
         let want = try await engine.find(text: "sweet chili chips", options: FindOptions(top: 30)).matches
         XCTAssertEqual(outcomes.first, .found(want))
         if case .found(let narrowed) = outcomes[1] {
@@ -73,7 +75,64 @@ final class CameraCoreTests: XCTestCase {
         } else {
             XCTFail("\(outcomes[1])")
         }
-        XCTAssertEqual(outcomes.last, .nothingAsked)
+        XCTAssertEqual(outcomes.dropFirst(2), [.unknownWords, .nothingAsked])
+    }
+
+    func testAChoreGoesOnWithoutItsScreenAndIsCancelled() async throws {
+        let (shop, engine) = try await started()
+        let imports = Chore<PackInfo>()
+        let pack = demo.appendingPathComponent("demo.shelf")
+        await imports.start { shop.bringIn(pack) }
+        var fractions: [Double] = []
+        loop: for await state in await imports.states() {
+            switch state {
+            case .none: continue
+            case .running(let fraction): fractions.append(fraction)
+            case .refused(let reason): return XCTFail(reason)
+            case .done(let info):
+                XCTAssertEqual(info.products, 240)
+                break loop
+            }
+        }
+        XCTAssertEqual(fractions, fractions.sorted())
+        guard case .open(let next) = await shop.state else { return XCTFail("no pack is open") }
+        XCTAssertFalse(next === engine)
+        // One whose source never gives anything.
+        let pipe = folder.appendingPathComponent("pipe")
+        XCTAssertEqual(mkfifo(pipe.path, 0o600), 0)
+        await imports.start { shop.bringIn(pipe) }
+        try await Task.sleep(for: .milliseconds(100))
+        guard case .running = await imports.state else { return XCTFail("\(await imports.state)") }
+        await imports.cancel()
+        for _ in 0..<100 {
+            if case .none = await imports.state { break }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        guard case .none = await imports.state else { return XCTFail("\(await imports.state)") }
+        // The thread that waits for the pipe goes when somebody writes to it.
+        close(open(pipe.path, O_RDWR))
+        let missing = folder.appendingPathComponent("missing")
+        await imports.start { shop.bringIn(missing) }
+        for _ in 0..<100 {
+            if case .refused = await imports.state { break }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        guard case .refused(let reason) = await imports.state else { return XCTFail("\(await imports.state)") }
+        XCTAssertTrue(reason.contains("No such file"), reason)
+        guard case .open(let same) = await shop.state, same === next else { return XCTFail("the pack was closed") }
+    }
+
+    func testTwoPacksBroughtInAtOnceLeaveOneEngine() async throws {
+        let (shop, first) = try await started()
+        let pack = demo.appendingPathComponent("demo.shelf")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<3 { group.addTask { for try await _ in shop.bringIn(pack) {} } }
+            try await group.waitForAll()
+        }
+        guard case .open(let engine) = await shop.state else { return XCTFail("no pack is open") }
+        XCTAssertFalse(engine === first)
+        let found = try await engine.find(text: "chips")
+        XCTAssertFalse(found.matches.isEmpty)
     }
 
     func testAPackIsBroughtInWhileAnotherIsUsed() async throws {

@@ -10,12 +10,14 @@ mod device;
 mod pace;
 mod report;
 
+use std::error::Error;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::Cancel;
-use crate::engine::{Engine, EngineOptions, FindError, Query};
+use crate::cancel::cancelled;
+use crate::engine::{Engine, EngineOptions, FindError, OpenEngineError, Query};
 use crate::frame::{Frame, Pixels, Plane};
 use crate::options::{FindOptions, ScanOptions};
 use crate::preprocess::Photo;
@@ -57,26 +59,46 @@ pub struct Probe {
     pub ids: Vec<String>,
 }
 
+/// Probes one at a time, each read when it is its turn, so that no two are in memory.
+pub type Probes<'a> = dyn ExactSizeIterator<Item = Result<Probe, Box<dyn Error + Send + Sync>>> + 'a;
+
 /// Pictures to measure on.
 #[derive(Default)]
 pub struct Pictures<'a> {
-    /// Photos of known products, for recall; decoded one at a time.
-    pub probes: Option<&'a mut dyn ExactSizeIterator<Item = Probe>>,
+    /// Photos of known products, for recall.
+    pub probes: Option<&'a mut Probes<'a>>,
     /// A shelf to scan; a drawn picture without products if there is none.
     pub shelf: Option<&'a Photo>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// A stage failed, or the run was cancelled.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// A probe could not be read.
+    #[error("{0}")]
+    Probe(Box<dyn Error + Send + Sync>),
+}
+
+impl From<OpenEngineError> for MeasureError {
+    fn from(error: OpenEngineError) -> Self {
+        Self::Find(error.into())
+    }
 }
 
 /// Measures `engine`, whose pack lies at `path`. `step` hears how many steps of how many are done.
 ///
 /// # Errors
-/// [`FindError`] of the first stage that fails. A stage whose model the pack lacks is left out.
+/// [`MeasureError`] of the first stage that fails. A stage whose model the pack lacks is left out.
 pub fn measure(
     engine: &Engine,
     path: &Path,
     pictures: Pictures<'_>,
     options: &MeasureOptions,
     step: &mut dyn FnMut(u64, u64),
-) -> Result<Report, FindError> {
+) -> Result<Report, MeasureError> {
     let rounds = options.rounds.max(1);
     let probes = pictures.probes.as_ref().map_or(0, |probes| probes.len());
     let total = u64::from(rounds) + probes as u64;
@@ -87,19 +109,33 @@ pub fn measure(
     for done in 0..rounds {
         step(u64::from(done), total);
         run.round()?;
-        sleep(options.rest);
+        rest(options);
     }
     let mut recall = None;
     if let Some(probes) = pictures.probes {
         let mut tally = report::Tally::default();
         for (done, probe) in probes.enumerate() {
             step(u64::from(rounds) + done as u64, total);
-            tally.add(engine, &probe, options.cancel.as_ref())?;
+            if cancelled(options.cancel.as_ref()) {
+                return Err(FindError::Cancelled.into());
+            }
+            tally.add(engine, &probe.map_err(MeasureError::Probe)?, options.cancel.as_ref())?;
         }
         recall = tally.finish();
     }
     step(total, total);
     Ok(run.report(recall, options))
+}
+
+/// Sleeps between rounds, until the run is cancelled.
+fn rest(options: &MeasureOptions) {
+    let end = Instant::now() + options.rest;
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        if cancelled(options.cancel.as_ref()) {
+            break;
+        }
+        sleep(left.min(Duration::from_millis(5)));
+    }
 }
 
 /// Times of one round.

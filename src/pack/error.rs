@@ -18,6 +18,9 @@ pub enum OpenPackError {
         /// What the system said.
         source: io::Error,
     },
+    /// The path is empty.
+    #[error("no pack is named: the path is empty; name a .shelf pack")]
+    NoPath,
     /// The path is a folder, a pipe or a device.
     #[error("{path} is not a file; name a .shelf pack", path = .path.display())]
     NotAFile {

@@ -80,6 +80,9 @@ impl Pack {
     /// # Errors
     /// [`OpenPackError`], one a cause.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, OpenPackError> {
+        if path.as_os_str().is_empty() {
+            return Err(OpenPackError::NoPath);
+        }
         let io = |source| OpenPackError::Io { path: path.to_owned(), source };
         // Before File::open, which would wait for a writer on a pipe.
         if !fs::metadata(path).map_err(io)?.is_file() {
@@ -107,6 +110,17 @@ impl Pack {
             return Err(OpenPackError::TooLarge { found, max: options.max_bytes });
         }
         Self::read(Bytes::Memory(bytes), options)
+    }
+
+    /// Bytes of the pack that begins with `head`, its first [`HEADER_LEN`] bytes: what is no pack, or too large a one, is
+    /// told before the rest is copied or downloaded.
+    ///
+    /// # Errors
+    /// [`OpenPackError`]: not a pack, cut off within its header, for a newer reader, or too large.
+    pub fn announced_len(head: &[u8], options: &OpenOptions) -> Result<u64, OpenPackError> {
+        let found = read_head(head)?.file_len;
+        let max = options.max_bytes;
+        if found > max { Err(OpenPackError::TooLarge { found, max }) } else { Ok(found) }
     }
 
     fn read(bytes: Bytes, options: &OpenOptions) -> Result<Self, OpenPackError> {
@@ -374,7 +388,7 @@ impl IndexSections {
     }
 }
 
-fn read_header(bytes: &[u8]) -> Result<Header, OpenPackError> {
+fn read_head(bytes: &[u8]) -> Result<Header, OpenPackError> {
     let found = bytes.len() as u64;
     let magic = bytes.get(..MAGIC.len()).unwrap_or(bytes);
     if !MAGIC.starts_with(magic) {
@@ -399,7 +413,7 @@ fn read_header(bytes: &[u8]) -> Result<Header, OpenPackError> {
     if le.u32(HEADER_LEN - 4) != Some(crc32fast::hash(&head[..HEADER_LEN - 4])) {
         return Err(OpenPackError::HeaderChecksum);
     }
-    let Header { version, min_reader, flags, file_len, .. } = header;
+    let Header { version, min_reader, flags, .. } = header;
     if min_reader > VERSION {
         return Err(OpenPackError::Newer { version, min_reader });
     }
@@ -412,13 +426,18 @@ fn read_header(bytes: &[u8]) -> Result<Header, OpenPackError> {
     if head[44..HEADER_LEN - 4].iter().any(|&b| b != 0) {
         return Err(OpenPackError::Header { what: "its reserved bytes are not zero" });
     }
-    if found < file_len {
-        return Err(OpenPackError::Truncated { expected: file_len, found });
-    }
-    if found > file_len {
-        return Err(OpenPackError::TrailingBytes { expected: file_len, found });
-    }
     Ok(header)
+}
+
+/// As [`read_head`], of a whole file.
+fn read_header(bytes: &[u8]) -> Result<Header, OpenPackError> {
+    let header = read_head(bytes)?;
+    let (expected, found) = (header.file_len, bytes.len() as u64);
+    match found {
+        _ if found < expected => Err(OpenPackError::Truncated { expected, found }),
+        _ if found > expected => Err(OpenPackError::TrailingBytes { expected, found }),
+        _ => Ok(header),
+    }
 }
 
 /// The sections, after checking that they, their padding and the table fill the file without hole or overlap.

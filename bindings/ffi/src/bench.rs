@@ -1,5 +1,6 @@
 //! The on-device benchmark.
 
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use shelfsight::Cancel;
 use shelfsight::engine::Engine;
 use shelfsight::measure::{self, MeasureOptions, Pictures};
 
-use crate::engine::{Progress, photo};
+use crate::engine::{Progress, check_photo, photo};
 use crate::{Attribute, Failure};
 
 /// What to measure.
@@ -41,13 +42,14 @@ pub(crate) fn run(
     cancel: Cancel,
     progress: &dyn Progress,
 ) -> Result<String, Failure> {
-    let decode = |probe: &Probe| -> Result<_, Failure> {
-        if cancel.is_cancelled() {
-            return Err(Failure::Cancelled);
-        }
+    // A file that no decoder knows should not be found out after minutes of measuring.
+    for probe in probes {
+        check_photo(&probe.photo)?;
+    }
+    let decode = |probe: &Probe| -> Result<_, Box<dyn Error + Send + Sync>> {
         Ok(measure::Probe { photo: photo(&probe.photo, None)?, ids: probe.ids.clone() })
     };
-    let mut probes = probes.iter().map(decode).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let mut probes = probes.iter().map(decode);
     let shelf = if settings.shelf.is_empty() { None } else { Some(photo(&settings.shelf, None)?) };
     let options = MeasureOptions {
         rounds: settings.rounds,

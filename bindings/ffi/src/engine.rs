@@ -11,7 +11,7 @@ use shelfsight::Cancel;
 use shelfsight::Frame;
 use shelfsight::engine::{CodedPicture, Engine, EngineOptions, FollowOptions, NewProduct, Query, Session};
 use shelfsight::options::{FindOptions, ScanOptions};
-use shelfsight::pack::OpenOptions;
+use shelfsight::pack::{OpenOptions, Pack};
 
 use crate::bench::{self, BenchSettings, Probe};
 use crate::types::{
@@ -67,6 +67,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[uniffi::export]
 pub fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// Bytes of the pack whose first 64 bytes these are; refused if it is none, or larger than allowed.
+#[uniffi::export]
+pub fn pack_length(head: Vec<u8>, max_pack_bytes: Option<u64>) -> Result<u64, Failure> {
+    let mut options = OpenOptions::default();
+    options.max_bytes = max_pack_bytes.unwrap_or(options.max_bytes);
+    Ok(Pack::announced_len(&head, &options)?)
 }
 
 #[uniffi::export]
@@ -146,7 +154,8 @@ impl NativeEngine {
     pub fn follow(&self, settings: FollowSettings) -> Result<u64, Failure> {
         self.engine()?;
         let (top, max_boxes) = (settings.top as usize, settings.max_boxes as usize);
-        let scan = ScanOptions { top, max_boxes, ..ScanOptions::default() };
+        let filters = convert::filters(&settings.conditions)?;
+        let scan = ScanOptions { top, max_boxes, filters, ..ScanOptions::default() };
         let session = Session::new(FollowOptions { scan, pace: (&settings).into() });
         let id = number();
         lock(&self.sessions).insert(id, Arc::new(Mutex::new(Following { session, began: Instant::now() })));
@@ -322,7 +331,7 @@ impl NativeEngine {
                 let now = following.began.elapsed();
                 following.session.set_heat((*lock(&self.heat)).into());
                 let options = following.session.scan_options();
-                (options.filters, options.barcode, options.cancel) = (filters, barcode, cancel);
+                (options.barcode, options.cancel) = (barcode, cancel);
                 Ok(convert::followed(engine.follow(&mut following.session, frame, now)?, frame.size()))
             }
             Work::Code => {
@@ -339,6 +348,18 @@ pub(crate) fn photo(bytes: &[u8], side: Option<u32>) -> Result<shelfsight::prepr
     let query = shelfsight::engine::QUERY_DECODE;
     let options = shelfsight::preprocess::DecodeOptions { shrink_to: side.or(query.shrink_to), ..query };
     Ok(shelfsight::preprocess::decode(bytes, &options)?)
+}
+
+/// That a photo file is of a format which is read here.
+#[cfg(feature = "photo")]
+pub(crate) fn check_photo(bytes: &[u8]) -> Result<(), Failure> {
+    shelfsight::preprocess::recognise(bytes)?;
+    Ok(())
+}
+
+#[cfg(not(feature = "photo"))]
+pub(crate) fn check_photo(bytes: &[u8]) -> Result<(), Failure> {
+    photo(bytes, None).map(|_| ())
 }
 
 #[cfg(not(feature = "photo"))]

@@ -5,6 +5,7 @@ use shelfsight::encode::EncodeError;
 use shelfsight::engine::{EditError, FindError, OpenEngineError};
 use shelfsight::frame::FrameError;
 use shelfsight::fuse::GtinError;
+use shelfsight::measure::MeasureError;
 use shelfsight::options::FilterError;
 use shelfsight::pack::{JournalError, OpenPackError, WritePackError};
 
@@ -44,6 +45,12 @@ pub enum Failure {
     /// An empty query, a filter that cannot be read, too many products.
     #[error("{reason}")]
     Query {
+        /// What and why.
+        reason: String,
+    },
+    /// The pack's text encoder knows none of the words.
+    #[error("{reason}")]
+    UnknownWords {
         /// What and why.
         reason: String,
     },
@@ -119,7 +126,9 @@ impl From<OpenPackError> for Failure {
     fn from(error: OpenPackError) -> Self {
         let reason = error.to_string();
         match error {
-            OpenPackError::Io { .. } | OpenPackError::NotAFile { .. } => Self::PackNotFound { reason },
+            OpenPackError::Io { .. } | OpenPackError::NoPath | OpenPackError::NotAFile { .. } => {
+                Self::PackNotFound { reason }
+            }
             OpenPackError::TooLarge { .. }
             | OpenPackError::Newer { .. }
             | OpenPackError::UnknownFlags { .. }
@@ -210,6 +219,10 @@ impl From<FindError> for Failure {
         let reason = error.to_string();
         match error {
             FindError::EmptyQuery | FindError::Top { .. } => Self::Query { reason },
+            FindError::Encode(EncodeError::UnknownText { .. }) => Self::UnknownWords { reason },
+            FindError::Encode(EncodeError::EmptyText | EncodeError::Tokenize { .. }) => {
+                Self::Query { reason }
+            }
             FindError::Cancelled => Self::Cancelled,
             FindError::Memory { needed, in_use, allowed } => Self::Memory { needed, in_use, allowed, reason },
             FindError::Encode(EncodeError::Prepare(_)) | FindError::Detect(DetectError::Prepare(_)) => {
@@ -219,6 +232,18 @@ impl From<FindError> for Failure {
                 Self::PackDamaged { reason }
             }
             _ => Self::Model { reason },
+        }
+    }
+}
+
+impl From<MeasureError> for Failure {
+    fn from(error: MeasureError) -> Self {
+        match error {
+            MeasureError::Find(error) => error.into(),
+            MeasureError::Probe(error) => match error.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Internal { reason: other.to_string() },
+            },
         }
     }
 }

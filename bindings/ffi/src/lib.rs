@@ -18,7 +18,7 @@ pub mod jni;
 mod types;
 
 pub use bench::{BenchSettings, Probe};
-pub use engine::{NativeEngine, Progress, version};
+pub use engine::{NativeEngine, Progress, pack_length, version};
 pub use failure::Failure;
 pub use frame::{FrameLayout, PixelFormat, PlaneLayout};
 pub use types::*;

@@ -74,7 +74,7 @@ pub struct Request {
     pub layout: Option<FrameLayout>,
     /// What is asked.
     pub work: Work,
-    /// Only products that satisfy all of these.
+    /// Only products that satisfy all of these; those of a session are its own.
     pub conditions: Vec<Condition>,
     /// Read barcodes.
     pub barcodes: bool,
@@ -259,6 +259,8 @@ pub struct FollowSettings {
     pub top: u32,
     /// Boxes to look at.
     pub max_boxes: u32,
+    /// Only products that satisfy all of these.
+    pub conditions: Vec<Condition>,
     /// Most detections a second.
     pub max_detections_per_second: f32,
     /// Largest share of the time spent working, `0..=1`.

@@ -1,6 +1,7 @@
 //! `shelfsight bench device`: the benchmark of the phone apps, on this machine.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub fn run(args: &BenchDeviceArgs, json: bool) -> Result<()> {
         Some(file) => read_queries(file).with_context(|| file.display().to_string())?,
         None => Vec::new(),
     };
-    let mut probes = probes(&rows, args.images.as_deref())?.into_iter();
+    let mut probes = probes(&rows, args.images.as_deref())?;
     let shelf = args.shelf.as_deref().map(super::read_photo).transpose()?.map(|(photo, _)| photo);
     let options = MeasureOptions {
         rounds: args.rounds,
@@ -32,21 +33,28 @@ pub fn run(args: &BenchDeviceArgs, json: bool) -> Result<()> {
     if json { output::print(&serde_json::to_value(&report)?) } else { print_table(&report) }
 }
 
-/// Photos with known products; queries by words are left out, as the benchmark's recall is by looks.
-fn probes(rows: &[QueryRow], images: Option<&Path>) -> Result<Vec<Probe>> {
+/// Photos with known products, each read when it is its turn; queries by words are left out, as the benchmark's recall is by
+/// looks.
+fn probes<'a>(
+    rows: &'a [QueryRow],
+    images: Option<&'a Path>,
+) -> Result<impl ExactSizeIterator<Item = Result<Probe, Box<dyn Error + Send + Sync>>>> {
     let photos: BTreeMap<u64, (&str, &Vec<String>)> =
         rows.iter().filter_map(|row| Some((row.line, (row.image.as_deref()?, &row.ids)))).collect();
-    let Some(folder) = images else {
-        if photos.is_empty() {
-            return Ok(Vec::new());
-        }
+    if images.is_none() && !photos.is_empty() {
         bail!("--queries names photos; say with --images where they are");
-    };
-    let read = |(line, (image, ids)): (&u64, &(&str, &Vec<String>))| {
+    }
+    let folder = images.unwrap_or(Path::new(""));
+    // A name that is wrong should not be found out after minutes of measuring.
+    for (line, (image, _)) in &photos {
+        let path = folder.join(image);
+        path.metadata().with_context(|| format!("line {line}: {}", path.display()))?;
+    }
+    let read = |(line, (image, ids)): (u64, (&str, &Vec<String>))| -> Result<Probe> {
         let (photo, _) = super::read_photo(&folder.join(image)).with_context(|| format!("line {line}"))?;
-        Ok(Probe { photo, ids: (*ids).clone() })
+        Ok(Probe { photo, ids: ids.clone() })
     };
-    photos.iter().map(read).collect()
+    Ok(photos.into_iter().map(move |row| read(row).map_err(Into::into)))
 }
 
 fn print_table(report: &Report) -> Result<()> {

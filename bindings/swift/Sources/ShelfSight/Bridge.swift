@@ -12,6 +12,7 @@ func translated<Result>(_ work: () throws -> Result) throws -> Result {
         case .Frame(let reason): throw ShelfSightError.frame(reason: reason)
         case .Photo(let reason): throw ShelfSightError.photo(reason: reason)
         case .Query(let reason): throw ShelfSightError.query(reason: reason)
+        case .UnknownWords(let reason): throw ShelfSightError.unknownWords(reason: reason)
         case .Model(let reason): throw ShelfSightError.model(reason: reason)
         case .Memory(let needed, let inUse, let allowed, let reason):
             throw ShelfSightError.memoryCeiling(needed: needed, inUse: inUse, allowed: allowed, reason: reason)

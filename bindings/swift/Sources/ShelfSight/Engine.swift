@@ -34,14 +34,17 @@ public actor Engine {
 
     /// Maps the pack at `url` and checks it.
     ///
-    /// - Throws: ``ShelfSightError`` if it is missing, damaged, or too new.
+    /// - Throws: ``ShelfSightError`` if it is missing, damaged, or too new; `CancellationError` if the task is cancelled,
+    ///   and nothing is open then.
     public static func open(_ url: URL, options: EngineOptions = EngineOptions()) async throws -> Engine {
-        try await background {
+        let opened = try await background {
             let settings = OpenSettings(
                 verify: options.verify, maxPackBytes: options.maxPackBytes, maxMemoryBytes: options.maxMemoryBytes,
                 threads: options.threads)
             return try Engine(native: translated { try NativeEngine.open(path: url.path, settings: settings) }, url: url)
         }
+        try Task.checkCancellation()
+        return opened
     }
 
     /// The products most likely to be what `frame` shows or `text` says, best first: give a picture of one product, words
@@ -193,10 +196,14 @@ public actor Engine {
 
     // MARK: - Calls
 
+    private nonisolated func conditions(_ filters: Filters) -> [Condition] {
+        filters.conditions.map { Condition(column: $0.column, values: $0.values) }
+    }
+
     private nonisolated func query(
         _ frame: Frame?, _ work: Work, _ filters: Filters, barcodes: Bool
     ) async throws -> Reply {
-        let conditions = filters.conditions.map { Condition(column: $0.column, values: $0.values) }
+        let conditions = conditions(filters)
         return try await job { job in
             let request = Request(
                 job: job, layout: frame?.layout, work: work, conditions: conditions, barcodes: barcodes)
@@ -212,8 +219,9 @@ public actor Engine {
         _ frames: Frames, _ options: ScanOptions, _ pace: Pace, _ show: @Sendable (ScanResult) -> Void
     ) async throws where Frames.Element == Frame {
         let settings = FollowSettings(
-            top: options.top, maxBoxes: options.maxBoxes, maxDetectionsPerSecond: pace.maxDetectionsPerSecond,
-            duty: pace.duty, track: pace.track, skipUnchanged: pace.skipUnchanged)
+            top: options.top, maxBoxes: options.maxBoxes, conditions: conditions(options.filters),
+            maxDetectionsPerSecond: pace.maxDetectionsPerSecond, duty: pace.duty, track: pace.track,
+            skipUnchanged: pace.skipUnchanged)
         let session = try translated { try native.follow(settings: settings) }
         defer { native.unfollow(session: session) }
         let (newest, inlet) = AsyncThrowingStream.makeStream(
@@ -228,8 +236,8 @@ public actor Engine {
         }
         defer { feeder.cancel() }
         for try await frame in newest {
-            let reply = try await query(
-                frame, .follow(session: session), options.filters, barcodes: options.barcodes)
+            // The filters are the session's.
+            let reply = try await query(frame, .follow(session: session), [], barcodes: options.barcodes)
             show(try ScanResult(reply))
         }
         try Task.checkCancellation()

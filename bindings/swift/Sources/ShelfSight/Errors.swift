@@ -7,6 +7,8 @@ public enum ShelfSightError: Error, Sendable, Equatable {
     case packDamaged(reason: String)
     /// The pack was written for a newer library, or is larger than allowed: update the app.
     case packUnsupported(reason: String)
+    /// What ``Packs/import(from:to:maxBytes:)`` was to read from failed.
+    case packSource(reason: String)
     /// Another engine edits the pack, in this app or another: one at a time may. Close that one, then try again.
     case packInUse(reason: String)
     /// The pack was compacted, replaced or removed after it was opened: open it again to edit it.
@@ -17,6 +19,9 @@ public enum ShelfSightError: Error, Sendable, Equatable {
     case photo(reason: String)
     /// A query without picture and words, a filter that cannot be read, or too many products asked for.
     case query(reason: String)
+    /// The pack's text encoder knows none of the words, as those of another script: nothing was searched. A search field
+    /// shows this as it shows that there is no match.
+    case unknownWords(reason: String)
     /// The pack lacks a model that the query needs, or the model cannot be run.
     case model(reason: String)
     /// A product that cannot be added as it is: an empty id, a GTIN with a wrong digit, or nothing to find it by: neither
@@ -40,7 +45,8 @@ public enum ShelfSightError: Error, Sendable, Equatable {
     public var reason: String {
         switch self {
         case .packNotFound(let reason), .packDamaged(let reason), .packUnsupported(let reason), .frame(let reason),
-            .photo(let reason), .query(let reason), .model(let reason), .memoryCeiling(_, _, _, let reason),
+            .photo(let reason), .query(let reason), .unknownWords(let reason), .packSource(let reason),
+            .model(let reason), .memoryCeiling(_, _, _, let reason),
             .packInUse(let reason), .packReplaced(let reason), .product(let reason), .duplicateProduct(let reason),
             .noSuchProduct(let reason), .storage(let reason), .libraryFault(let reason):
             return reason

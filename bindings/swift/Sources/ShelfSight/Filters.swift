@@ -4,11 +4,19 @@
 /// ```swift
 /// let drinks: Filters = [.category("Drinks"), .brand("Havre", "Nordlys"), .attribute("size", "1 l")]
 /// ```
-public struct Filters: Sendable, Equatable, ExpressibleByArrayLiteral {
+public struct Filters: Sendable, Hashable, ExpressibleByArrayLiteral {
     /// One condition on a catalogue column.
-    public struct Condition: Sendable, Equatable {
+    public struct Condition: Sendable, Hashable {
         let column: String
         let values: [String]
+
+        /// Values are a set: neither order nor repetition matters.
+        public static func == (a: Self, b: Self) -> Bool { a.column == b.column && Set(a.values) == Set(b.values) }
+
+        public func hash(into hasher: inout Hasher) {
+            hasher.combine(column)
+            hasher.combine(Set(values))
+        }
 
         /// The catalogue's own id is one of `values`.
         public static func id(_ values: String...) -> Self { Self(column: "id", values: values) }
@@ -31,4 +39,9 @@ public struct Filters: Sendable, Equatable, ExpressibleByArrayLiteral {
     public init(_ conditions: [Condition] = []) { self.conditions = conditions }
 
     public init(arrayLiteral elements: Condition...) { conditions = elements }
+
+    /// The same conditions with the same values, in any order.
+    public static func == (a: Self, b: Self) -> Bool { Set(a.conditions) == Set(b.conditions) }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(Set(conditions)) }
 }

@@ -25,7 +25,7 @@ public struct FindOptions: Sendable, Equatable {
     /// Products to return, at most 10,000.
     public var top: UInt32
     public var filters: Filters
-    /// Part of the picture to look at, in pixels of the upright picture; nil for all of it.
+    /// Part of the picture to look at, in pixels of the upright picture, cut at its borders; nil for all of it.
     public var region: Area?
     /// Read barcodes.
     public var barcodes: Bool

@@ -6,28 +6,38 @@ public enum Packs {
     /// pack at `target` stays until then, and engines that have it open keep it. What ``Engine/add(_:pictures:replace:)``
     /// added to the older pack goes with it.
     ///
-    /// Progress counts bytes copied; the last value holds what the pack says of itself. Cancelled or failed, it leaves
-    /// nothing behind.
-    public static func `import`(from source: URL, to target: URL) -> AsyncThrowingStream<WorkProgress<PackInfo>, any Error> {
+    /// Its first bytes say whether it is a pack and how long: another file, a pack that is too large or one for which the
+    /// disk has no room is refused before it is copied. Progress counts bytes copied; the last value holds what the pack
+    /// says of itself.
+    ///
+    /// Cancelled, it ends at once, even while `source` blocks, as a file does that has to be fetched first. Cancelled or
+    /// failed, it leaves nothing behind and `target` as it was.
+    ///
+    /// The stream throws ``ShelfSightError``: `packSource` if `source` cannot be read, `storage` if `target` cannot be
+    /// written, and what ``Engine/open(_:options:)`` throws of packs; or `CancellationError`.
+    ///
+    /// - Parameter maxBytes: largest pack accepted; nil for the library's limit of 4 GiB.
+    public static func `import`(
+        from source: URL, to target: URL, maxBytes: UInt64? = nil
+    ) -> AsyncThrowingStream<WorkProgress<PackInfo>, any Error> {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { steps in
             let task = Task {
-                let part = target.deletingLastPathComponent()
-                    .appendingPathComponent(".\(target.lastPathComponent).\(UUID().uuidString).part")
-                defer { try? FileManager.default.removeItem(at: part) }
+                let part = part(of: target)
+                defer { unlink(part.path) }
                 do {
-                    let copied = try copy(source, part) { done, total in
+                    let transfer = try Transfer(from: source, to: part, of: target, maxBytes: maxBytes)
+                    let copied = try await transfer.run { done, total in
                         steps.yield(WorkProgress(done: done, total: total, result: nil))
                     }
-                    let engine = try await Engine.open(part, options: EngineOptions(verify: true))
+                    let engine = try await Engine.open(part, options: EngineOptions(maxPackBytes: maxBytes))
+                    for try await _ in engine.verify() {}
                     engine.close()
                     try Task.checkCancellation()
                     // rename(2) replaces in one step, which FileManager promises nowhere.
-                    guard rename(part.path, target.path) == 0 else {
-                        throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: target.path])
-                    }
+                    guard rename(part.path, target.path) == 0 else { throw storage(target, errno) }
                     // After the pack: a crash in between leaves one that is refused until it is imported again, and loses
                     // nothing.
-                    try? FileManager.default.removeItem(atPath: target.path + ".journal")
+                    unlink(target.path + ".journal")
                     steps.yield(WorkProgress(done: copied, total: copied, result: engine.info))
                     steps.finish()
                 } catch {
@@ -38,21 +48,21 @@ public enum Packs {
         }
     }
 
-    private static func copy(_ source: URL, _ target: URL, _ step: (UInt64, UInt64) -> Void) throws -> UInt64 {
-        let size = try FileManager.default.attributesOfItem(atPath: source.path)[.size] as? UInt64 ?? 0
-        let input = try FileHandle(forReadingFrom: source)
-        defer { try? input.close() }
-        _ = FileManager.default.createFile(atPath: target.path, contents: nil)
-        let output = try FileHandle(forWritingTo: target)
-        defer { try? output.close() }
-        var done: UInt64 = 0
-        while let block = try input.read(upToCount: 1 << 18), !block.isEmpty {
-            try Task.checkCancellation()
-            try output.write(contentsOf: block)
-            done += UInt64(block.count)
-            step(done, max(size, done))
+    /// A name beside `target` to copy into; what a killed process left of earlier ones is swept.
+    private static func part(of target: URL) -> URL {
+        let folder = target.deletingLastPathComponent()
+        let prefix = ".\(target.lastPathComponent)."
+        let dayAgo = Date(timeIntervalSinceNow: -24 * 3600)
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        where name.hasPrefix(prefix) && name.hasSuffix(".part") {
+            let path = folder.appendingPathComponent(name).path
+            let changed = try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
+            if let changed, changed < dayAgo { unlink(path) }
         }
-        try output.synchronize()
-        return done
+        return folder.appendingPathComponent("\(prefix)\(UUID().uuidString).part")
+    }
+
+    static func storage(_ target: URL, _ code: Int32) -> ShelfSightError {
+        .storage(reason: "\(target.path) cannot be written: \(String(cString: strerror(code)))")
     }
 }

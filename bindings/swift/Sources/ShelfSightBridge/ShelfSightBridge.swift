@@ -1688,6 +1688,10 @@ public struct FollowSettings: Equatable, Hashable {
      */
     public let maxBoxes: UInt32
     /**
+     * Only products that satisfy all of these.
+     */
+    public let conditions: [Condition]
+    /**
      * Most detections a second.
      */
     public let maxDetectionsPerSecond: Float
@@ -1714,6 +1718,9 @@ public struct FollowSettings: Equatable, Hashable {
          * Boxes to look at.
          */maxBoxes: UInt32, 
         /**
+         * Only products that satisfy all of these.
+         */conditions: [Condition], 
+        /**
          * Most detections a second.
          */maxDetectionsPerSecond: Float, 
         /**
@@ -1727,6 +1734,7 @@ public struct FollowSettings: Equatable, Hashable {
          */skipUnchanged: Bool) {
         self.top = top
         self.maxBoxes = maxBoxes
+        self.conditions = conditions
         self.maxDetectionsPerSecond = maxDetectionsPerSecond
         self.duty = duty
         self.track = track
@@ -1751,6 +1759,7 @@ public struct FfiConverterTypeFollowSettings: FfiConverterRustBuffer {
             try FollowSettings(
                 top: FfiConverterUInt32.read(from: &buf), 
                 maxBoxes: FfiConverterUInt32.read(from: &buf), 
+                conditions: FfiConverterSequenceTypeCondition.read(from: &buf), 
                 maxDetectionsPerSecond: FfiConverterFloat.read(from: &buf), 
                 duty: FfiConverterFloat.read(from: &buf), 
                 track: FfiConverterBool.read(from: &buf), 
@@ -1761,6 +1770,7 @@ public struct FfiConverterTypeFollowSettings: FfiConverterRustBuffer {
     public static func write(_ value: FollowSettings, into buf: inout [UInt8]) {
         FfiConverterUInt32.write(value.top, into: &buf)
         FfiConverterUInt32.write(value.maxBoxes, into: &buf)
+        FfiConverterSequenceTypeCondition.write(value.conditions, into: &buf)
         FfiConverterFloat.write(value.maxDetectionsPerSecond, into: &buf)
         FfiConverterFloat.write(value.duty, into: &buf)
         FfiConverterBool.write(value.track, into: &buf)
@@ -2672,7 +2682,7 @@ public struct Request: Equatable, Hashable {
      */
     public let work: Work
     /**
-     * Only products that satisfy all of these.
+     * Only products that satisfy all of these; those of a session are its own.
      */
     public let conditions: [Condition]
     /**
@@ -2693,7 +2703,7 @@ public struct Request: Equatable, Hashable {
          * What is asked.
          */work: Work, 
         /**
-         * Only products that satisfy all of these.
+         * Only products that satisfy all of these; those of a session are its own.
          */conditions: [Condition], 
         /**
          * Read barcodes.
@@ -2965,6 +2975,14 @@ enum Failure: Swift.Error, Equatable, Hashable {
          */reason: String
     )
     /**
+     * The pack's text encoder knows none of the words.
+     */
+    case UnknownWords(
+        /**
+         * What and why.
+         */reason: String
+    )
+    /**
      * The pack lacks a model that the query needs, or the model does not run.
      */
     case Model(
@@ -3096,36 +3114,39 @@ public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
         case 6: return .Query(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 7: return .Model(
+        case 7: return .UnknownWords(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 8: return .Memory(
+        case 8: return .Model(
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 9: return .Memory(
             needed: try FfiConverterUInt64.read(from: &buf), 
             inUse: try FfiConverterUInt64.read(from: &buf), 
             allowed: try FfiConverterUInt64.read(from: &buf), 
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 9: return .Product(
+        case 10: return .Product(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 10: return .Duplicate(
+        case 11: return .Duplicate(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 11: return .NoSuchProduct(
+        case 12: return .NoSuchProduct(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 12: return .Storage(
+        case 13: return .Storage(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 13: return .InUse(
+        case 14: return .InUse(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 14: return .Replaced(
+        case 15: return .Replaced(
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 15: return .Closed
-        case 16: return .Cancelled
-        case 17: return .Internal(
+        case 16: return .Closed
+        case 17: return .Cancelled
+        case 18: return .Internal(
             reason: try FfiConverterString.read(from: &buf)
             )
 
@@ -3170,13 +3191,18 @@ public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .Model(reason):
+        case let .UnknownWords(reason):
             writeInt(&buf, Int32(7))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .Memory(needed,inUse,allowed,reason):
+        case let .Model(reason):
             writeInt(&buf, Int32(8))
+            FfiConverterString.write(reason, into: &buf)
+            
+        
+        case let .Memory(needed,inUse,allowed,reason):
+            writeInt(&buf, Int32(9))
             FfiConverterUInt64.write(needed, into: &buf)
             FfiConverterUInt64.write(inUse, into: &buf)
             FfiConverterUInt64.write(allowed, into: &buf)
@@ -3184,45 +3210,45 @@ public struct FfiConverterTypeFailure: FfiConverterRustBuffer {
             
         
         case let .Product(reason):
-            writeInt(&buf, Int32(9))
-            FfiConverterString.write(reason, into: &buf)
-            
-        
-        case let .Duplicate(reason):
             writeInt(&buf, Int32(10))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .NoSuchProduct(reason):
+        case let .Duplicate(reason):
             writeInt(&buf, Int32(11))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .Storage(reason):
+        case let .NoSuchProduct(reason):
             writeInt(&buf, Int32(12))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .InUse(reason):
+        case let .Storage(reason):
             writeInt(&buf, Int32(13))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case let .Replaced(reason):
+        case let .InUse(reason):
             writeInt(&buf, Int32(14))
             FfiConverterString.write(reason, into: &buf)
             
         
-        case .Closed:
+        case let .Replaced(reason):
             writeInt(&buf, Int32(15))
+            FfiConverterString.write(reason, into: &buf)
+            
         
-        
-        case .Cancelled:
+        case .Closed:
             writeInt(&buf, Int32(16))
         
         
-        case let .Internal(reason):
+        case .Cancelled:
             writeInt(&buf, Int32(17))
+        
+        
+        case let .Internal(reason):
+            writeInt(&buf, Int32(18))
             FfiConverterString.write(reason, into: &buf)
             
         }
@@ -4114,6 +4140,18 @@ fileprivate struct FfiConverterSequenceTypeStageTime: FfiConverterRustBuffer {
     }
 }
 /**
+ * Bytes of the pack whose first 64 bytes these are; refused if it is none, or larger than allowed.
+ */
+public func packLength(head: Data, maxPackBytes: UInt64?)throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeFailure_lift) {
+        uniffiCallStatus in
+    uniffi_shelfsight_ffi_fn_func_pack_length(
+        FfiConverterData.lower(head),
+        FfiConverterOptionUInt64.lower(maxPackBytes),uniffiCallStatus
+    )
+})
+}
+/**
  * Version of the library.
  */
 public func version() -> String  {
@@ -4138,6 +4176,9 @@ private let initializationResult: InitializationResult = {
     let scaffolding_contract_version = ffi_shelfsight_ffi_uniffi_contract_version()
     if bindings_contract_version != scaffolding_contract_version {
         return InitializationResult.contractVersionMismatch
+    }
+    if (uniffi_shelfsight_ffi_checksum_func_pack_length() != 20523) {
+        return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_shelfsight_ffi_checksum_func_version() != 34192) {
         return InitializationResult.apiChecksumMismatch

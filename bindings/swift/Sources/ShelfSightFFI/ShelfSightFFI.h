@@ -374,6 +374,11 @@ void uniffi_shelfsight_ffi_fn_init_callback_vtable_progress(const UniffiVTableCa
 void uniffi_shelfsight_ffi_fn_method_progress_step(uint64_t ptr, uint64_t done, uint64_t total, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_FUNC_PACK_LENGTH
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_FUNC_PACK_LENGTH
+uint64_t uniffi_shelfsight_ffi_fn_func_pack_length(RustBuffer head, RustBuffer max_pack_bytes, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_FUNC_VERSION
 #define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_FN_FUNC_VERSION
 RustBuffer uniffi_shelfsight_ffi_fn_func_version(RustCallStatus *_Nonnull out_status
@@ -638,6 +643,12 @@ void ffi_shelfsight_ffi_rust_future_free_void(uint64_t handle
 #ifndef UNIFFI_FFIDEF_FFI_SHELFSIGHT_FFI_RUST_FUTURE_COMPLETE_VOID
 #define UNIFFI_FFIDEF_FFI_SHELFSIGHT_FFI_RUST_FUTURE_COMPLETE_VOID
 void ffi_shelfsight_ffi_rust_future_complete_void(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_FUNC_PACK_LENGTH
+#define UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_FUNC_PACK_LENGTH
+uint16_t uniffi_shelfsight_ffi_checksum_func_pack_length(void
+    
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_SHELFSIGHT_FFI_CHECKSUM_FUNC_VERSION

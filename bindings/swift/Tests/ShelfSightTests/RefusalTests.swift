@@ -54,13 +54,27 @@ final class RefusalTests: XCTestCase {
             ("each side", gray(0, 64, plane(4096, 64, 1), 0)),
             ("each side", gray(.max, 64, plane(4096, .max, 1), 0)),
             ("U plane", .nv12(width: 64, height: 64, y: plane(4096, 64, 1), uv: plane(100, 64, 2))),
-            ("no pixel inside", gray(64, 64, plane(4096, 64, 1), 0)),
         ] {
-            let region = part == "no pixel inside" ? Area(x: 100, y: 100, width: 5, height: 5) : nil
-            await refused(part, "frame") {
-                _ = try await engine.find(frame, options: FindOptions(region: region, barcodes: false))
+            await refused(part, "frame") { _ = try await engine.find(frame, options: FindOptions(barcodes: false)) }
+        }
+        let good = gray(64, 64, plane(4096, 64, 1), 0)
+        for region in [
+            Area(x: 100, y: 100, width: 5, height: 5), Area(x: 0, y: .nan, width: 5, height: 5),
+            Area(x: 9, y: 9, width: 0, height: -3),
+        ] {
+            await refused("no pixel inside the picture of 64 × 64", "frame") {
+                _ = try await engine.find(good, options: FindOptions(region: region))
             }
         }
+        // However far a region reaches past the picture, it is cut; a picture of one row needs no stride.
+        let plain = try await engine.find(good).matches
+        for far in [Float(1e9), .greatestFiniteMagnitude, .infinity] {
+            let region = Area(x: -far, y: -far, width: far * 2, height: far * 2)
+            let found = try await engine.find(good, options: FindOptions(region: region))
+            XCTAssertEqual(found.matches, plain, "\(far)")
+        }
+        let row = try await engine.find(gray(64, 1, plane(64, 0, 1), 0))
+        XCTAssertEqual(row.matches.count, 10)
         await refused("grey plane", "frame") { _ = try await engine.scan(gray(64, 64, plane(9, 64, 1), 0)) }
         await refused("empty", "photo") { _ = try await engine.find(.photo(Data())) }
         await refused("GIF", "photo") { _ = try await engine.find(.photo(Data("GIF89a".utf8))) }
@@ -80,6 +94,15 @@ final class RefusalTests: XCTestCase {
         let engine = try await Engine.open(Demo.pack)
         await refused("nothing to look for", "query") { _ = try await engine.find() }
         await refused("10000", "query") { _ = try await engine.find(text: "a", options: FindOptions(top: 10_001)) }
+        await refused("none of these words", "unknownWords") { _ = try await engine.find(text: "☃") }
+        // With a picture, words that say nothing are left aside.
+        let photo = try Data(contentsOf: Demo.photos()[0])
+        let seen = try await engine.find(.photo(photo), text: "☃")
+        XCTAssertFalse(seen.matches.isEmpty)
+        await refused("empty value", "query") {
+            let stream = AsyncStream<Frame> { $0.finish() }
+            for try await _ in engine.scan(frames: stream, options: ScanOptions(filters: [.brand()])) {}
+        }
         await refused("empty value", "query") {
             _ = try await engine.find(text: "a", options: FindOptions(filters: [.brand()]))
         }
@@ -87,6 +110,32 @@ final class RefusalTests: XCTestCase {
             let filters: Filters = [.column("title", anyOf: ["x"])]
             _ = try await engine.find(text: "a", options: FindOptions(filters: filters))
         }
+    }
+
+    func testFiltersAreEqualWhenTheyAskTheSame() {
+        let one: Filters = [.brand("a", "b"), .category("c")]
+        let same: Filters = [.category("c"), .brand("b", "a", "b")]
+        XCTAssertEqual(one, same)
+        XCTAssertEqual(one.hashValue, same.hashValue)
+        XCTAssertNotEqual(one, [.brand("a"), .category("c")])
+        XCTAssertNotEqual([.brand("a")] as Filters, [.category("a")])
+    }
+
+    func testOpeningThatIsCancelledLeavesNothingOpen() async throws {
+        let copy = folder.appendingPathComponent("cancelled.shelf")
+        try FileManager.default.copyItem(at: Demo.pack, to: copy)
+        let opening = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return try await Engine.open(copy)
+        }
+        opening.cancel()
+        if case .failure(let error) = await opening.result {
+            XCTAssertTrue(error is CancellationError, "\(error)")
+        } else {
+            XCTFail("it opened")
+        }
+        let maps = try String(contentsOfFile: "/proc/self/maps", encoding: .utf8)
+        XCTAssertFalse(maps.contains("cancelled.shelf"))
     }
 
     func testAClosedEngine() async throws {

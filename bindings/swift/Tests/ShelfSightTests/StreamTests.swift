@@ -104,26 +104,30 @@ final class StreamTests: XCTestCase {
         XCTAssertTrue(json.contains("\"shelfsight-bench/1\"") && json.contains("\"recall@1\""), json)
     }
 
-    func testAPackIsImportedWholeOrNotAtAll() async throws {
-        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer { try? FileManager.default.removeItem(at: folder) }
-        let target = folder.appendingPathComponent("shop.shelf")
-        var last: WorkProgress<PackInfo>?
-        for try await step in Packs.import(from: Demo.pack, to: target) { last = step }
-        XCTAssertEqual(last?.result?.products, 240)
-        var bytes = try Data(contentsOf: Demo.pack)
-        bytes[bytes.count / 3] &+= 1
-        let damaged = folder.appendingPathComponent("damaged")
-        try bytes.write(to: damaged)
-        do {
-            for try await _ in Packs.import(from: damaged, to: target) {}
-            XCTFail("a damaged pack was imported")
-        } catch let error as ShelfSightError {
-            XCTAssertTrue("\(error)".hasPrefix("packDamaged"), "\(error)")
+    func testHeatToldBeforeAStreamBeginsHoldsForIt() async throws {
+        let engine = try await Engine.open(Demo.pack)
+        try await engine.warmUp()
+        func efforts() async throws -> [Effort] {
+            let camera = Demo.Camera()
+            // A frame is given when the one before was answered.
+            let (frames, inlet) = AsyncStream.makeStream(of: Frame.self)
+            inlet.yield(camera.frame(0))
+            var efforts: [Effort] = []
+            for try await result in engine.scan(frames: frames, pace: eager) {
+                efforts.append(result.effort)
+                if efforts.count < 4 { inlet.yield(camera.frame(efforts.count * 8)) } else { inlet.finish() }
+            }
+            return efforts
         }
-        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
-        XCTAssertEqual(left, ["damaged", "shop.shelf"])
-        _ = try await Engine.open(target, options: EngineOptions(verify: true))
+        let cool = try await efforts()
+        XCTAssertEqual(cool, Array(repeating: .detected, count: 4))
+        engine.heat(.critical)
+        let hot = try await efforts()
+        XCTAssertEqual(hot.first, .detected)
+        XCTAssertEqual(hot.count, 4)
+        XCTAssertTrue(hot.dropFirst().allSatisfy { $0 != .detected }, "\(hot)")
+        engine.heat(.nominal)
+        let again = try await efforts()
+        XCTAssertEqual(again, cool)
     }
 }

@@ -3,6 +3,7 @@ package app.shelfsight
 import app.shelfsight.internal.Attribute
 import app.shelfsight.internal.BenchSettings
 import app.shelfsight.internal.Bridge
+import app.shelfsight.internal.Bridge.notNegative
 import app.shelfsight.internal.FastPath
 import app.shelfsight.internal.FollowSettings
 import app.shelfsight.internal.HeatLevel
@@ -68,7 +69,7 @@ public class Engine private constructor(
         Request(
             job = job,
             layout = frame?.layout,
-            work = Work.Find(text, options.region?.let(Bridge::area), count(options.top)),
+            work = Work.Find(text, options.region?.let(Bridge::area), notNegative("top", options.top)),
             conditions = Bridge.conditions(options.filters),
             barcodes = options.barcodes,
         )
@@ -87,7 +88,7 @@ public class Engine private constructor(
         Request(
             job = job,
             layout = frame.layout,
-            work = Work.Scan(count(options.top), count(options.maxBoxes)),
+            work = Work.Scan(notNegative("top", options.top), notNegative("maxBoxes", options.maxBoxes)),
             conditions = Bridge.conditions(options.filters),
             barcodes = options.barcodes,
         )
@@ -111,10 +112,21 @@ public class Engine private constructor(
         val session = Bridge.translated { native.follow(settings(options, pace)) }
         try {
             coroutineScope {
-                val newest = Channel<Frame>(Channel.CONFLATED, onUndeliveredElement = Frame::close)
+                lateinit var newest: Channel<Frame>
+                // What giving a dropped frame back throws is thrown by the flow, as if the frame had been looked at.
+                val drop = { frame: Frame ->
+                    try {
+                        frame.close()
+                    } catch (thrown: Exception) {
+                        newest.close(thrown)
+                        Unit
+                    }
+                }
+                newest = Channel(Channel.CONFLATED, onUndeliveredElement = drop)
                 try {
                     launch {
-                        frames.collect { newest.send(it) }
+                        // Refused when a frame could not be given back: then this one is not wanted either.
+                        frames.collect { if (newest.trySend(it).isFailure) drop(it) }
                         newest.close()
                     }
                     for (frame in newest) {
@@ -124,7 +136,7 @@ public class Engine private constructor(
                                     job,
                                     frame.layout,
                                     Work.Follow(session),
-                                    Bridge.conditions(options.filters),
+                                    conditions = emptyList(), // the session's
                                     options.barcodes,
                                 )
                             }
@@ -225,7 +237,7 @@ public class Engine private constructor(
     ): Flow<Progress<String>> = work { job, listener ->
         val settings = BenchSettings(
             path = file.path,
-            rounds = count(rounds),
+            rounds = notNegative("rounds", rounds),
             restMs = 0u,
             shelf = shelf ?: ByteArray(0),
             facts = facts.map { (name, value) -> Attribute(name, value) },
@@ -295,41 +307,48 @@ public class Engine private constructor(
 
     public companion object {
         /**
-         * Maps the pack at [file] and checks it.
+         * Maps the pack at [file] and checks it. Cancelled, it leaves nothing open.
          *
          * @throws PackException if it is missing, damaged, or too new.
+         * @throws LibraryUnavailableException if the app brings no library for this device.
          */
-        public suspend fun open(file: File, options: EngineOptions = EngineOptions()): Engine =
-            withContext(options.dispatcher) {
-                Library.load()
-                Bridge.translated {
-                    val settings = OpenSettings(
-                        verify = options.verify,
-                        maxPackBytes = options.maxPackBytes?.let(::bytes),
-                        maxMemoryBytes = options.maxMemoryBytes?.let(::bytes),
-                        threads = count(options.threads),
-                    )
-                    Engine(NativeEngine.open(file.path, settings), file, options)
+        public suspend fun open(file: File, options: EngineOptions = EngineOptions()): Engine {
+            var opened: Engine? = null
+            try {
+                withContext(options.dispatcher) {
+                    Library.load()
+                    Bridge.translated {
+                        val settings = OpenSettings(
+                            verify = options.verify,
+                            maxPackBytes = options.maxPackBytes?.let { notNegative("maxPackBytes", it) },
+                            maxMemoryBytes = options.maxMemoryBytes?.let { notNegative("maxMemoryBytes", it) },
+                            threads = notNegative("threads", options.threads),
+                        )
+                        val native = NativeEngine.open(file.path, settings)
+                        opened = try {
+                            Engine(native, file, options)
+                        } catch (unread: Throwable) {
+                            native.shut()
+                            throw unread
+                        }
+                    }
                 }
+                return checkNotNull(opened)
+            } catch (gone: Throwable) {
+                // Cancelled when it was open already: nobody will close it.
+                opened?.close()
+                throw gone
             }
+        }
 
         private fun settings(options: ScanOptions, pace: Pace) = FollowSettings(
-            top = count(options.top),
-            maxBoxes = count(options.maxBoxes),
+            top = notNegative("top", options.top),
+            maxBoxes = notNegative("maxBoxes", options.maxBoxes),
+            conditions = Bridge.conditions(options.filters),
             maxDetectionsPerSecond = pace.maxDetectionsPerSecond,
             duty = pace.duty,
             track = pace.track,
             skipUnchanged = pace.skipUnchanged,
         )
-
-        private fun count(value: Int): UInt {
-            if (value < 0) throw QueryException("$value asked for; give 0 or more")
-            return value.toUInt()
-        }
-
-        private fun bytes(value: Long): ULong {
-            if (value < 0) throw QueryException("a limit of $value bytes; give 0 or more, or null for none")
-            return value.toULong()
-        }
     }
 }

@@ -2,14 +2,22 @@ package app.shelfsight
 
 /** Conditions that products must all satisfy; [filters] makes them. */
 public class Filters internal constructor(internal val conditions: List<Condition>) {
-    internal class Condition(val column: String, val values: List<String>)
+    internal class Condition(val column: String, val values: List<String>) {
+        /** Values are a set: neither order nor repetition matters. */
+        override fun equals(other: Any?): Boolean =
+            other is Condition && other.column == column && other.values.toSet() == values.toSet()
+
+        override fun hashCode(): Int = 31 * column.hashCode() + values.toSet().hashCode()
+    }
 
     override fun toString(): String =
         conditions.joinToString(" and ") { "${it.column} is ${it.values.joinToString(" or ")}" }
 
-    override fun equals(other: Any?): Boolean = other is Filters && other.toString() == toString()
+    /** The same conditions with the same values, in any order. */
+    override fun equals(other: Any?): Boolean =
+        other is Filters && (other === this || other.conditions.toSet() == conditions.toSet())
 
-    override fun hashCode(): Int = toString().hashCode()
+    override fun hashCode(): Int = conditions.toSet().hashCode()
 
     public companion object {
         /** Every product. */

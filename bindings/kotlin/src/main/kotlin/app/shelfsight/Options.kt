@@ -16,7 +16,11 @@ public data class EngineOptions(
     val maxMemoryBytes: Long? = null,
     /** Threads that run a network at once; two or so pay on phones, all cores heat them. */
     val threads: Int = 1,
-    /** Where queries run. */
+    /**
+     * Where queries run. Each holds a thread of it until it has ended: on one with few threads others wait meanwhile, and
+     * on the main thread the app stands still. To let few run at a time, give `Dispatchers.Default.limitedParallelism(n)`.
+     * A caller who is on this dispatcher already is spared two changes of thread.
+     */
     val dispatcher: CoroutineDispatcher = Dispatchers.Default,
 )
 
@@ -25,7 +29,7 @@ public data class FindOptions(
     /** Products to return, at most 10,000. */
     val top: Int = 10,
     val filters: Filters = Filters.NONE,
-    /** Part of the picture to look at, in pixels of the upright picture; null for all of it. */
+    /** Part of the picture to look at, in pixels of the upright picture, cut at its borders; null for all of it. */
     val region: Area? = null,
     /** Read barcodes. */
     val barcodes: Boolean = true,

@@ -1,64 +1,106 @@
 package app.shelfsight
 
+import app.shelfsight.internal.Bridge
+import app.shelfsight.internal.Library
+import app.shelfsight.internal.Transfer
+import app.shelfsight.internal.packLength
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.buffer
-import kotlinx.coroutines.flow.flow
+import kotlinx.coroutines.flow.channelFlow
+import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.flowOn
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
-import kotlin.coroutines.coroutineContext
 
 /** Brings packs onto the device. */
 public object Packs {
+    /** Bytes by which a pack is told from any other file, and its length. */
+    private const val HEAD = 64
+
+    /** What a process left that was ended while it imported. */
+    private const val STALE_MS = 24L * 3600 * 1000
+
     /**
      * Copies a pack from [source] to [target], checks every byte, and only then puts it in place, in one step: an older
      * pack at [target] stays until then, and engines that have it open keep it. What [Engine.add] added to the older pack
-     * goes with it. [source] is closed.
+     * goes with it. [source] is called and read in another thread, and closed.
      *
-     * Progress counts bytes copied; the last value holds what the pack says of itself. Cancelled or failed, it leaves
-     * nothing behind.
+     * Its first bytes say whether it is a pack and how long: another file, a pack that is too large or one for which the
+     * disk has no room is refused before it is copied. Progress counts bytes copied; the last value holds what the pack
+     * says of itself.
      *
-     * @param size of the source where known, for the progress.
+     * Cancelled, it ends at once, even while [source] blocks: the thread that reads is interrupted, and the stream closed;
+     * one that heeds neither is left alone with its stream. Cancelled or failed, it leaves nothing behind and [target] as
+     * it was.
+     *
+     * The flow throws a [ShelfSightException]: [PackSourceException] if [source] cannot be read, [StorageException] if
+     * [target] cannot be written, and what [Engine.open] throws of packs.
+     *
+     * @param maxBytes largest pack accepted; null for the library's limit of 4 GiB.
      */
     public fun import(
         target: File,
-        size: Long = 0,
+        maxBytes: Long? = null,
         dispatcher: CoroutineDispatcher = Dispatchers.IO,
         source: () -> InputStream,
-    ): Flow<Progress<PackInfo>> = flow {
-        val folder = target.absoluteFile.parentFile
-        // createTempFile wants three letters.
-        val part = File.createTempFile("${target.name}---", ".part", folder)
+    ): Flow<Progress<PackInfo>> = channelFlow {
+        Library.load()
+        val limit = maxBytes?.let { Bridge.notNegative("maxBytes", it) }
+        val part = stored(target) { partOf(target) }
         try {
-            val copied = source().use { input ->
-                part.outputStream().use { output ->
-                    var done = 0L
-                    val buffer = ByteArray(1 shl 18)
-                    while (true) {
-                        coroutineContext.ensureActive()
-                        val read = input.read(buffer)
-                        if (read < 0) break
-                        output.write(buffer, 0, read)
-                        done += read
-                        emit(Progress(done, maxOf(size, done)))
-                    }
-                    output.fd.sync()
-                    done
+            val output = stored(target) { part.outputStream() }
+            val transfer = Transfer(source, HEAD) { head ->
+                val length = Bridge.translated { packLength(head, limit).toLong() }
+                val room = part.absoluteFile.parentFile?.usableSpace ?: Long.MAX_VALUE
+                // Where the system does not tell, it says 0.
+                if (room in 1..<length) {
+                    throw StorageException("the pack has $length bytes, and $room are free where it would be put; make room")
                 }
+                length
             }
-            val info = Engine.open(part, EngineOptions(verify = true, dispatcher = dispatcher)).use { it.info }
+            val copied = transfer.run(dispatcher, output, stored = { stored(target, it) }) { done, total ->
+                trySend(Progress(done, total))
+            }
+            val info = Engine.open(part, EngineOptions(maxPackBytes = maxBytes, dispatcher = dispatcher)).use {
+                it.verify().collect()
+                it.info
+            }
+            ensureActive()
             // One step, and replaces, on Android as on Linux; java.nio.file came with Android 8.
-            if (!part.renameTo(target)) throw IOException("$target: the pack cannot be put here; is there a folder of this name?")
+            if (!part.renameTo(target)) {
+                throw StorageException("$target: the pack cannot be put here; is there a folder of this name?")
+            }
             // After the pack: a crash in between leaves one that is refused until it is imported again, and loses nothing.
             File("$target.journal").delete()
-            emit(Progress(copied, copied, info))
+            send(Progress(copied, copied, info))
         } finally {
             part.delete()
         }
     }.buffer(Channel.CONFLATED).flowOn(dispatcher)
+
+    /** A file beside [target] to copy into. */
+    private fun partOf(target: File): File {
+        val folder = target.absoluteFile.parentFile
+        if (target.name.isEmpty() || folder == null) throw IOException("the target names no file")
+        val prefix = "${target.name}---" // at least three letters, as createTempFile wants them
+        val now = System.currentTimeMillis()
+        folder.listFiles { file -> file.name.startsWith(prefix) && file.name.endsWith(".part") }.orEmpty()
+            .filter { now - it.lastModified() > STALE_MS }
+            .forEach { it.delete() }
+        return File.createTempFile(prefix, ".part", folder)
+    }
+
+    private inline fun <T> stored(target: File, write: () -> T): T = try {
+        write()
+    } catch (refused: IOException) {
+        if (refused is ShelfSightException) throw refused
+        throw StorageException("$target cannot be written: ${Bridge.oneLine(refused)}", refused)
+    } catch (forbidden: SecurityException) {
+        throw StorageException("$target cannot be written: ${Bridge.oneLine(forbidden)}", forbidden)
+    }
 }

@@ -12,19 +12,13 @@ import kotlinx.coroutines.flow.take
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import org.junit.jupiter.api.io.TempDir
 import java.awt.image.BufferedImage
-import java.io.File
 import java.io.IOException
 import java.util.concurrent.atomic.AtomicInteger
 
 class FlowTest {
-    @TempDir
-    lateinit var folder: File
-
     /** A camera that looks at the shelf through a window at (x, 0). */
     private class Camera(width: Int, private val shelf: BufferedImage = Demo.smaller(Demo.image(Demo.shelf), 900)) {
         private val view = width to shelf.height
@@ -174,27 +168,46 @@ class FlowTest {
     }
 
     @Test
-    fun `a pack is imported whole or not at all`() = runBlocking<Unit> {
-        val target = File(folder, "shop.shelf")
-        val steps = Packs.import(target, Demo.pack.length()) { Demo.pack.inputStream() }.toList()
-        assertEquals(240, steps.last().result!!.products)
-        assertEquals(Demo.pack.length(), steps.last().total)
-        Engine.open(target).use { old ->
-            val damaged = Demo.pack.readBytes().also { it[it.size / 3] = (it[it.size / 3] + 1).toByte() }
-            val thrown = runCatching { Packs.import(target) { damaged.inputStream() }.collect() }.exceptionOrNull()
-            assertTrue(thrown is PackDamagedException, thrown.toString())
-            val failing = runCatching { Packs.import(target) { throw IOException("no space") }.collect() }
-            assertEquals("no space", failing.exceptionOrNull()?.message)
-            assertEquals(listOf("shop.shelf"), folder.list()!!.toList())
-            // A new one takes its place under an engine that has the old one open.
-            Packs.import(target) { Demo.pack.inputStream() }.collect()
-            assertTrue(old.find("chips").matches.isNotEmpty())
+    fun `heat told before a flow begins holds for it`() = runBlocking<Unit> {
+        val camera = Camera(700)
+        suspend fun efforts(engine: Engine): List<Effort> {
+            val patient = Patient(listOf(0, 8, 16, 24)) { camera.frame(it) }
+            val pace = eager.copy(skipUnchanged = false)
+            return engine.scan(patient.frames, pace = pace).onEach { patient.answered() }.toList().map { it.effort }
         }
-        // A name as short as names get, and one that is taken by a folder.
-        Packs.import(File(folder, "p")) { Demo.pack.inputStream() }.collect()
-        val taken = File(folder, "taken").apply { mkdirs() }
-        val refused = runCatching { Packs.import(taken) { Demo.pack.inputStream() }.collect() }.exceptionOrNull()
-        assertTrue(refused is IOException && "cannot be put here" in refused.message!!, refused.toString())
-        assertFalse(folder.list()!!.any { it.endsWith(".part") })
+        Demo.withEngine { engine ->
+            engine.warmUp()
+            assertEquals(List(4) { Effort.DETECTED }, efforts(engine))
+            engine.heat(Heat.CRITICAL)
+            assertEquals(listOf(Effort.DETECTED) + List(3) { Effort.MOVED }, efforts(engine))
+            engine.heat(Heat.NOMINAL)
+            assertEquals(List(4) { Effort.DETECTED }, efforts(engine))
+        }
+    }
+
+    @Test
+    fun `what giving a frame back throws ends the flow`() = runBlocking<Unit> {
+        val camera = Camera(600)
+        Demo.withEngine { engine ->
+            engine.warmUp()
+            val opened = AtomicInteger()
+            val closed = AtomicInteger()
+            val picture = Demo.Yuv(600, 400).fill { x, y -> x * y }
+            // Frames come faster than they are looked at, so that some are dropped unseen.
+            val frames = flow {
+                while (true) {
+                    val number = opened.getAndIncrement()
+                    emit(picture.frame {
+                        closed.incrementAndGet()
+                        if (number == 5) throw IllegalStateException("this image is not mine")
+                    })
+                    delay(1)
+                }
+            }
+            val thrown = runCatching { engine.scan(frames, pace = eager).collect() }.exceptionOrNull()
+            assertTrue(thrown is IllegalStateException && "not mine" in thrown.message!!, thrown.toString())
+            assertEquals(opened.get(), closed.get())
+            assertTrue(engine.scan(camera.frame(0)).items.isNotEmpty())
+        }
     }
 }

@@ -11,16 +11,23 @@ import app.shelfsight.internal.OpenSettings
 import app.shelfsight.internal.ProductRecord
 import app.shelfsight.internal.Request
 import app.shelfsight.internal.Work
+import kotlinx.coroutines.CoroutineDispatcher
+import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.flow.collect
 import kotlinx.coroutines.flow.flowOf
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNotEquals
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import org.junit.jupiter.api.io.TempDir
 import java.io.File
 import java.nio.ByteBuffer
+import java.util.concurrent.LinkedBlockingQueue
+import kotlin.coroutines.CoroutineContext
 
 private val NONE: ByteBuffer = ByteBuffer.allocateDirect(0)
 
@@ -37,6 +44,9 @@ class RefusalTest {
     fun `packs that are none`() {
         refused<PackNotFoundException>("missing.shelf") { Engine.open(File(folder, "missing.shelf")) }
         refused<PackNotFoundException>("not a file") { Engine.open(folder) }
+        refused<PackNotFoundException>("path is empty") { Engine.open(File("")) }
+        refused<QueryException>("threads is -1") { Engine.open(Demo.pack, EngineOptions(threads = -1)) }
+        refused<QueryException>("maxMemoryBytes is -7") { Engine.open(Demo.pack, EngineOptions(maxMemoryBytes = -7)) }
         val empty = File(folder, "empty").apply { createNewFile() }
         refused<PackDamagedException>("cut off") { Engine.open(empty) }
         val text = File(folder, "text").apply { writeText("no pack at all, but long enough to hold a header ".repeat(9)) }
@@ -71,8 +81,19 @@ class RefusalTest {
             refused<FrameException>("grey plane") { engine.scan(flowOf(gray(64, 64, Plane(direct(100), 64, 1)))).collect() }
             refused<PhotoException>("") { engine.find(Frame.photo(ByteArray(0))) }
             refused<PhotoException>("") { engine.find(Frame.photo("GIF89a and so on".toByteArray())) }
-            val outside = FindOptions(region = Area(100f, 100f, 10f, 10f), barcodes = false)
-            refused<FrameException>("no pixel inside") { engine.find(gray(64, 64, Plane(direct(4096), 64, 1)), options = outside) }
+            for (region in listOf(Area(100f, 100f, 10f, 10f), Area(0f, 0f, Float.NaN, 10f), Area(9f, 9f, 0f, -3f))) {
+                val frame = gray(64, 64, Plane(direct(4096), 64, 1))
+                val reason = refused<FrameException>("no pixel inside") { engine.find(frame, options = FindOptions(region = region)) }.reason
+                assertTrue("Rect" !in reason && "64 × 64" in reason, reason)
+            }
+            // However far a region reaches past the picture, it is cut; a picture of one row needs no stride.
+            val far = listOf(1e9f, Float.MAX_VALUE, Float.POSITIVE_INFINITY).map { Area(-it, -it, it * 2, it * 2) }
+            val plain = engine.find(gray(64, 64, Plane(direct(4096), 64, 1))).matches
+            for (region in far) {
+                val frame = gray(64, 64, Plane(direct(4096), 64, 1))
+                assertEquals(plain, engine.find(frame, options = FindOptions(region = region)).matches, "$region")
+            }
+            assertEquals(10, engine.find(gray(64, 1, Plane(direct(64), 0, 1))).matches.size)
             // And after all that it answers.
             assertEquals(1, engine.find("chips", FindOptions(top = 1)).matches.size)
         }
@@ -134,7 +155,17 @@ class RefusalTest {
             refused<QueryException>("nothing to look for") { engine.find() }
             refused<QueryException>("nothing to look for") { engine.find("   ") }
             refused<QueryException>("10000") { engine.find("chips", FindOptions(top = 10_001)) }
-            refused<QueryException>("-1") { engine.find("chips", FindOptions(top = -1)) }
+            refused<QueryException>("top is -1") { engine.find("chips", FindOptions(top = -1)) }
+            refused<QueryException>("maxBoxes is -2") { engine.scan(Frame.photo(Demo.shelf.readBytes()), ScanOptions(maxBoxes = -2)) }
+            refused<QueryException>("rounds is -3") { engine.benchmark(rounds = -3).collect() }
+            refused<UnknownWordsException>("none of these words") { engine.find("☃") }
+            assertTrue(UnknownWordsException("x") is QueryException)
+            // With a picture, words that say nothing are left aside.
+            assertTrue(engine.find(Frame.photo(Demo.photos[0].readBytes()), "☃").matches.isNotEmpty())
+            refused<QueryException>("title") {
+                val odd = ScanOptions(filters = Filters(listOf(Filters.Condition("title", listOf("x")))))
+                engine.scan(flowOf(yuv(4096)), odd).collect()
+            }
             refused<QueryException>("empty value") {
                 engine.find("chips", FindOptions(filters = filters { brand anyOf emptyList() }))
             }
@@ -146,6 +177,61 @@ class RefusalTest {
                 val odd = FindOptions(filters = filters { attribute(name) eq "orange" })
                 assertEquals(0, engine.find("chips", odd).matches.size, name)
             }
+        }
+    }
+
+    @Test
+    fun `filters are equal when they ask the same`() {
+        val one = filters {
+            brand anyOf listOf("a", "b")
+            category eq "c"
+        }
+        val same = filters {
+            category eq "c"
+            brand anyOf listOf("b", "a", "b")
+        }
+        assertEquals(one, same)
+        assertEquals(one.hashCode(), same.hashCode())
+        // What reads alike is not alike.
+        assertNotEquals(filters { brand anyOf listOf("a", "b") }, filters { brand eq "a or b" })
+        assertNotEquals(filters { brand eq "a" }, filters { category eq "a" })
+        assertEquals(ScanOptions(filters = one), ScanOptions(filters = same))
+    }
+
+    @Test
+    fun `opening that is cancelled leaves nothing open`() = runBlocking<Unit> {
+        val copy = File(folder, "cancelled.shelf").apply { writeBytes(Demo.pack.readBytes()) }
+        fun mapped() = File("/proc/self/maps").readLines().count { "cancelled.shelf" in it }
+        // The caller's thread is this one, and runs when it is told to.
+        val turns = LinkedBlockingQueue<Runnable>()
+        val byHand = object : CoroutineDispatcher() {
+            override fun dispatch(context: CoroutineContext, block: Runnable) = turns.put(block)
+        }
+        var got: Engine? = null
+        val opening = CoroutineScope(byHand).launch { got = Engine.open(copy) }
+        turns.take().run()
+        // The pack is open, and its engine on its way to the caller.
+        val arrival = turns.take()
+        assertTrue(mapped() > 0)
+        opening.cancel()
+        arrival.run()
+        while (!opening.isCompleted) turns.take().run()
+        assertNull(got)
+        assertEquals(0, mapped())
+        Engine.open(copy).use { assertTrue(mapped() > 0) }
+        assertEquals(0, mapped())
+    }
+
+    @Test
+    fun `a library that cannot be loaded is told each time`() {
+        val java = File(System.getProperty("java.home"), "bin/java").path
+        val path = System.getProperty("surefire.test.class.path") ?: System.getProperty("java.class.path")
+        for (library in listOf(File(folder, "none.so"), File(folder, "text.so").apply { writeText("not a library") })) {
+            val run = ProcessBuilder(java, "-Dshelfsight.library.path=$library", "-cp", path, "app.shelfsight.Unavailable", Demo.pack.path)
+                .redirectError(ProcessBuilder.Redirect.DISCARD).start()
+            val said = run.inputStream.bufferedReader().readLines()
+            assertEquals(0, run.waitFor(), "$said")
+            assertEquals(List(3) { "LibraryUnavailableException: the library shelfsight_ffi cannot be loaded" }, said)
         }
     }
 
@@ -201,5 +287,22 @@ class RefusalTest {
             assertTrue(engine.scan(Frame.photo(Demo.shelf.readBytes())).items.isNotEmpty())
         }
         refused<PackNotFoundException>("copy.shelf") { Engine.open(copy) }
+    }
+}
+
+/** A process whose native library is not there; says what each way of opening throws. */
+object Unavailable {
+    @JvmStatic
+    fun main(arguments: Array<String>) = runBlocking<Unit> {
+        val pack = File(arguments[0])
+        val ways = listOf<suspend () -> Unit>(
+            { Engine.open(pack) },
+            { Engine.open(pack) },
+            { Packs.import(File(pack.parentFile, "never.shelf")) { pack.inputStream() }.collect() },
+        )
+        for (way in ways) {
+            val thrown = runCatching { way() }.exceptionOrNull()
+            println("${thrown?.javaClass?.simpleName}: ${thrown?.message?.substringBefore(" (")}")
+        }
     }
 }

@@ -2,12 +2,15 @@ package app.shelfsight.camera
 
 import android.Manifest
 import android.app.AlertDialog
+import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.BitmapFactory
 import android.graphics.Color
-import android.graphics.Matrix
-import android.graphics.RectF
 import android.graphics.SurfaceTexture
+import android.hardware.display.DisplayManager
+import android.net.Uri
+import android.os.Bundle
+import android.provider.Settings
 import android.view.Gravity
 import android.view.Surface
 import android.view.TextureView
@@ -18,6 +21,7 @@ import android.widget.FrameLayout
 import android.widget.ImageView
 import app.shelfsight.Effort
 import app.shelfsight.Engine
+import app.shelfsight.EngineClosedException
 import app.shelfsight.Filters
 import app.shelfsight.Frame
 import app.shelfsight.Item
@@ -28,21 +32,24 @@ import app.shelfsight.android.CameraException
 import app.shelfsight.android.CameraFrames
 import app.shelfsight.android.followThermalStatus
 import app.shelfsight.android.of
+import app.shelfsight.android.previewTransform
 import app.shelfsight.filters
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
+import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.collectLatest
+import kotlinx.coroutines.flow.emitAll
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
 import java.io.IOException
 
 /** The shelf, with a box on every product: from the camera, or from the picture that comes with the app. */
-class CameraScreen(private val activity: MainActivity) : Screen {
+class CameraScreen(private val activity: MainActivity, kept: Bundle = Bundle.EMPTY) : Screen {
     private val ui = Ui(activity)
     private val shown = ShownScope()
     private val cameras = CameraFrames(activity)
@@ -51,15 +58,22 @@ class CameraScreen(private val activity: MainActivity) : Screen {
     val boxes = BoxesView(activity, ::tapped)
     val status = ui.text(activity.getString(R.string.opening), 13f)
     private val source = ui.button(activity.getString(R.string.sample_shelf)) { useSample = !useSample; restart() }
-    private val allow = ui.button(activity.getString(R.string.allow_camera)) { ask() }
-    private val consent = ui.column(24, ui.text(activity.getString(R.string.camera_needed)), allow)
-    private var useSample = cameras.choose() == null
-    private var chosen: Filters = Filters.NONE
+    private val needed = ui.text("")
+    private val allow = ui.button("") { if (refused) openSettings() else activity.askForCamera() }
+    private val consent = ui.column(24, needed, allow)
+    private val display = activity.getSystemService(DisplayManager::class.java)
+    private var useSample = kept.getBoolean("sample", cameras.choose() == null)
+
+    /** The system does not ask any more: only its settings help. */
+    private var refused = kept.getBoolean("refused")
+    private var category: String? = kept.getString("category")
+    private var choice: CameraFrames.Choice? = null
     private var work: Job? = null
     private var scope: CoroutineScope? = null
 
     override val view: View = FrameLayout(activity).apply {
         setBackgroundColor(Color.BLACK)
+        preview.addOnLayoutChangeListener { _, _, _, _, _, _, _, _, _ -> turnPreview() }
         addView(preview, FrameLayout.LayoutParams(MATCH_PARENT, MATCH_PARENT))
         addView(picture, FrameLayout.LayoutParams(MATCH_PARENT, MATCH_PARENT))
         addView(boxes, FrameLayout.LayoutParams(MATCH_PARENT, MATCH_PARENT))
@@ -76,32 +90,55 @@ class CameraScreen(private val activity: MainActivity) : Screen {
         addView(bottom, FrameLayout.LayoutParams(MATCH_PARENT, WRAP_CONTENT, Gravity.BOTTOM))
     }
 
+    override fun save() = Bundle().apply {
+        putBoolean("sample", useSample)
+        putBoolean("refused", refused)
+        putString("category", category)
+    }
+
     override fun shown() {
         scope = shown.begin()
+        display?.registerDisplayListener(turns, null)
         restart()
     }
 
     override fun hidden() {
+        display?.unregisterDisplayListener(turns)
         shown.end()
         scope = null
     }
 
+    /** A display turned from one long side to the other changes no size, and nobody else tells. */
+    private val turns = object : DisplayManager.DisplayListener {
+        override fun onDisplayAdded(id: Int) = Unit
+
+        override fun onDisplayRemoved(id: Int) = Unit
+
+        override fun onDisplayChanged(id: Int) = turnPreview()
+    }
+
     private fun restart() {
         val scope = scope ?: return
-        work?.cancel()
+        val before = work
         boxes.result = null
         val allowed = activity.checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED
+        refused = refused && !allowed
+        needed.setText(if (refused) R.string.camera_refused else R.string.camera_needed)
+        allow.setText(if (refused) R.string.open_settings else R.string.allow_camera)
         consent.visibility = if (useSample || allowed) View.GONE else View.VISIBLE
         picture.visibility = if (useSample) View.VISIBLE else View.GONE
         preview.visibility = if (useSample) View.GONE else View.VISIBLE
         source.text = activity.getString(if (useSample) R.string.use_camera else R.string.sample_shelf)
         work = scope.launch {
+            // A camera that is still open is refused to the next who asks.
+            before?.cancelAndJoin()
             activity.app.shop.collectLatest { shop ->
                 when (shop) {
                     CameraApp.Shop.Opening -> status.setText(R.string.opening)
                     CameraApp.Shop.None -> status.setText(R.string.no_pack)
                     is CameraApp.Shop.Refused -> status.text = activity.getString(R.string.refused, shop.reason)
-                    is CameraApp.Shop.Open -> if (useSample || allowed) look(shop.engine)
+                    is CameraApp.Shop.Open ->
+                        if (useSample || allowed) look(shop.engine) else status.setText(R.string.camera_off)
                 }
             }
         }
@@ -110,11 +147,14 @@ class CameraScreen(private val activity: MainActivity) : Screen {
     private suspend fun look(engine: Engine) {
         try {
             val frames = (if (useSample) sampleFrames() else cameraFrames()) ?: return
+            val chosen = category?.let { filters { category eq it } } ?: Filters.NONE
             followThermalStatus(activity, engine).use {
                 engine.scan(frames, ScanOptions(filters = chosen)).collect(::show)
             }
         } catch (gone: CameraException) {
             status.text = gone.reason
+        } catch (gone: EngineClosedException) {
+            // Another pack is being opened: it will be looked with.
         } catch (refused: ShelfSightException) {
             status.text = activity.getString(R.string.refused, refused.reason)
         }
@@ -149,15 +189,24 @@ class CameraScreen(private val activity: MainActivity) : Screen {
 
     private suspend fun cameraFrames(): Flow<Frame>? {
         val choice = cameras.choose()
+        this.choice = choice
         if (choice == null) {
             useSample = true
-            return sampleFrames()
+            restart()
+            return null
         }
-        val texture = surface() ?: return null
+        val texture = surface()
         texture.setDefaultBufferSize(choice.size.width, choice.size.height)
-        val degrees = { displayDegrees() }
-        turnPreview(choice, degrees())
-        return cameras.frames(choice, Surface(texture), degrees)
+        turnPreview()
+        return flow {
+            val surface = Surface(texture)
+            try {
+                emitAll(cameras.frames(choice, surface, ::displayDegrees))
+            } finally {
+                // The camera is closed by now.
+                surface.release()
+            }
+        }
     }
 
     private fun displayDegrees(): Int {
@@ -171,7 +220,7 @@ class CameraScreen(private val activity: MainActivity) : Screen {
     }
 
     /** The preview's surface, as soon as there is one. */
-    private suspend fun surface(): SurfaceTexture? {
+    private suspend fun surface(): SurfaceTexture {
         preview.surfaceTexture?.let { return it }
         val ready = CompletableDeferred<SurfaceTexture>()
         preview.surfaceTextureListener = object : TextureView.SurfaceTextureListener {
@@ -189,37 +238,36 @@ class CameraScreen(private val activity: MainActivity) : Screen {
     }
 
     /** Lets the preview fill the view without stretching it, cut where the boxes are cut. */
-    private fun turnPreview(choice: CameraFrames.Choice, display: Int) {
-        val (w, h) = preview.width.toFloat() to preview.height.toFloat()
-        // The system turns the buffer upright for a display in its natural position.
-        val lying = choice.sensorOrientation % 180 != 0
-        val (bw, bh) = if (lying) choice.size.height to choice.size.width else choice.size.width to choice.size.height
-        val view = RectF(0f, 0f, w, h)
-        val matrix = Matrix()
-        if (display % 180 == 0) {
-            val scale = maxOf(w / bw, h / bh)
-            matrix.setScale(bw * scale / w, bh * scale / h, view.centerX(), view.centerY())
-        } else {
-            val scale = maxOf(w / bh, h / bw)
-            matrix.setScale(bw * scale / w, bh * scale / h, view.centerX(), view.centerY())
-        }
-        matrix.postRotate((360 - display).toFloat() % 360, view.centerX(), view.centerY())
-        preview.setTransform(matrix)
+    private fun turnPreview() {
+        val choice = choice ?: return
+        if (preview.width == 0 || preview.height == 0) return
+        preview.setTransform(previewTransform(choice, preview.width, preview.height, displayDegrees()))
     }
 
-    private fun ask() = activity.askFor(Manifest.permission.CAMERA) { if (it) restart() }
+    /** What the user said to the question for the camera. */
+    fun answered(allowed: Boolean) {
+        // Refused, and not to be asked again: the next question would be refused unseen.
+        refused = !allowed && !activity.shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)
+        restart()
+    }
+
+    private fun openSettings() {
+        val app = Uri.fromParts("package", activity.packageName, null)
+        activity.start { activity.startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, app)) }
+    }
 
     private fun tapped(item: Item) {
         item.best?.let { activity.showProduct(it, item.matches.drop(1)) }
     }
 
     private fun chooseFilter() {
-        val engine = (activity.app.shop.value as? CameraApp.Shop.Open)?.engine ?: return
+        val engine = activity.app.engine ?: return
         val names = listOf(activity.getString(R.string.all_categories)) + engine.info.categories
         AlertDialog.Builder(activity)
             .setTitle(R.string.filter)
-            .setItems(names.toTypedArray()) { _, which ->
-                chosen = if (which == 0) Filters.NONE else filters { category eq names[which] }
+            .setSingleChoiceItems(names.toTypedArray(), names.indexOf(category).coerceAtLeast(0)) { dialog, which ->
+                dialog.dismiss()
+                category = names[which].takeIf { which > 0 }
                 restart()
             }
             .show()

@@ -1,45 +1,40 @@
 package app.shelfsight.camera
 
-import android.net.Uri
-import android.provider.OpenableColumns
 import android.view.View
 import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.widget.LinearLayout
 import android.widget.ScrollView
-import app.shelfsight.ShelfSightException
-import kotlinx.coroutines.CoroutineScope
+import app.shelfsight.camera.CameraApp.Work
 import kotlinx.coroutines.launch
-import java.io.FileNotFoundException
-import java.io.IOException
 import java.util.Locale
 
 /** What is in the pack, its licences, and another one from a file: no network. */
 class PackScreen(private val activity: MainActivity) : Screen {
     private val ui = Ui(activity)
-    private val shown = ShownScope()
-    private var scope: CoroutineScope? = null
+    private val scope = ShownScope()
     val message = ui.text("", 15f)
+    private val progress = ui.progress()
     private val facts = ui.text("", 16f, bold = true)
     private val licences = ui.column(0)
-    private val pick = ui.button(activity.getString(R.string.import_pack)) { activity.pickDocument(::import) }
+    private val pick = ui.button(activity.getString(R.string.import_pack)) {
+        if (activity.app.imports.value is Work.Running) activity.app.cancelImport() else activity.pickDocument()
+    }
 
     override val view: View = ScrollView(activity).apply {
         setBackgroundColor(ui.colour(R.color.ground))
         val heading = ui.text(activity.getString(R.string.licences), 14f, R.color.faint)
-        addView(ui.column(20, facts, pick, message, heading, licences))
+        addView(ui.column(20, ui.heading(activity, R.string.pack), facts, pick, progress, message, heading, licences))
     }
 
     override fun shown() {
-        val scope = shown.begin()
-        this.scope = scope
-        scope.launch { activity.app.shop.collect(::show) }
+        scope.begin().run {
+            launch { activity.app.shop.collect(::show) }
+            launch { activity.app.imports.collect(::show) }
+        }
     }
 
-    override fun hidden() {
-        shown.end()
-        scope = null
-    }
+    override fun hidden() = scope.end()
 
     private fun show(shop: CameraApp.Shop) {
         licences.removeAllViews()
@@ -58,33 +53,14 @@ class PackScreen(private val activity: MainActivity) : Screen {
         }
     }
 
-    /** Copies, checks and opens the document; the pack in use stays until the new one is whole. */
-    fun import(document: Uri) {
-        // The picker pauses the screen; the scope is that of its return.
-        val scope = scope ?: shown.begin().also { scope = it }
-        scope.launch {
-            try {
-                val source = { activity.contentResolver.openInputStream(document) ?: throw FileNotFoundException("the file is gone") }
-                activity.app.import(size(document), source).collect { step ->
-                    val result = step.result
-                    message.text = if (result != null) {
-                        activity.getString(R.string.imported, result.products)
-                    } else {
-                        activity.getString(R.string.importing, (step.fraction * 100).toInt())
-                    }
-                }
-            } catch (refused: ShelfSightException) {
-                message.text = activity.getString(R.string.refused, refused.reason)
-            } catch (broken: IOException) {
-                message.text = activity.getString(R.string.refused, broken.message)
-            }
+    private fun show(work: Work<Int>) {
+        ui.show(progress, work as? Work.Running)
+        pick.setText(if (work is Work.Running) R.string.cancel else R.string.import_pack)
+        message.text = when (work) {
+            Work.None -> ""
+            is Work.Running -> activity.getString(R.string.importing, if (work.total > 0) (work.done * 100 / work.total).toInt() else 0)
+            is Work.Refused -> activity.getString(R.string.refused, work.reason)
+            is Work.Done -> activity.getString(R.string.imported, work.result)
         }
-    }
-
-    private fun size(document: Uri): Long {
-        val columns = arrayOf(OpenableColumns.SIZE)
-        return activity.contentResolver.query(document, columns, null, null, null)?.use {
-            if (it.moveToFirst() && !it.isNull(0)) it.getLong(0) else 0
-        } ?: 0
     }
 }

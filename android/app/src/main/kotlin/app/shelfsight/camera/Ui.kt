@@ -9,6 +9,7 @@ import android.view.ViewGroup.LayoutParams.MATCH_PARENT
 import android.view.ViewGroup.LayoutParams.WRAP_CONTENT
 import android.widget.Button
 import android.widget.LinearLayout
+import android.widget.ProgressBar
 import android.widget.TextView
 
 /** Small helpers to build views in code. */
@@ -36,6 +37,29 @@ class Ui(val context: Context) {
         isSingleLine = true
         setPadding(dp(8), dp(8), dp(8), dp(8))
         setOnClickListener { click() }
+    }
+
+    /** A screen's name, and the way back. */
+    fun heading(activity: MainActivity, title: Int) = row(
+        false,
+        text("‹", 28f, R.color.accent, bold = true).apply {
+            contentDescription = context.getString(R.string.back)
+            setPadding(0, 0, dp(10), dp(4))
+            minWidth = dp(32)
+            @Suppress("DEPRECATION")
+            setOnClickListener { activity.onBackPressed() }
+        },
+        text(context.getString(title), 24f, bold = true),
+    )
+
+    fun progress() = ProgressBar(context, null, android.R.attr.progressBarStyleHorizontal).apply { visibility = View.GONE }
+
+    /** How far work is; without a total, that it goes on. */
+    fun show(progress: ProgressBar, work: CameraApp.Work.Running?) {
+        progress.visibility = if (work == null) View.GONE else View.VISIBLE
+        progress.isIndeterminate = work != null && work.total == 0L
+        progress.max = 1000
+        progress.progress = if (work != null && work.total > 0) (work.done * 1000 / work.total).toInt() else 0
     }
 
     fun panel(radius: Int, colour: Int = R.color.panel) = GradientDrawable().apply {

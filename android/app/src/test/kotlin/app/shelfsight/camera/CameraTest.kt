@@ -2,14 +2,17 @@ package app.shelfsight.camera
 
 import android.Manifest
 import android.content.Context
+import android.content.pm.PackageManager
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
 import android.graphics.ImageFormat
+import android.graphics.RectF
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
 import android.media.Image
 import android.os.Looper
 import android.os.PowerManager
+import android.provider.Settings
 import android.view.View
 import app.shelfsight.Engine
 import app.shelfsight.FindOptions
@@ -23,10 +26,12 @@ import app.shelfsight.android.deviceFacts
 import app.shelfsight.android.followThermalStatus
 import app.shelfsight.android.heatOf
 import app.shelfsight.android.of
+import app.shelfsight.android.previewTransform
 import app.shelfsight.android.uprightRotation
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.runBlocking
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotNull
 import org.junit.Assert.assertNull
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -168,7 +173,47 @@ class CameraTest {
         activity.screen.view.findViewsWithText(found, allow, View.FIND_VIEWS_WITH_TEXT)
         assertTrue(found.single().performClick())
         assertEquals(listOf(Manifest.permission.CAMERA), shadowOf(activity).lastRequestedPermission.requestedPermissions.toList())
+        fun button(text: Int) = ArrayList<View>().also {
+            activity.screen.view.findViewsWithText(it, activity.getString(text), View.FIND_VIEWS_WITH_TEXT)
+        }.firstOrNull()
+        fun answer(result: Int) =
+            activity.onRequestPermissionsResult(1, arrayOf(Manifest.permission.CAMERA), intArrayOf(result))
+        // Refused once, it may be asked again; refused for good, only the settings help.
+        shadowOf(context.packageManager).setShouldShowRequestPermissionRationale(Manifest.permission.CAMERA, true)
+        answer(PackageManager.PERMISSION_DENIED)
+        assertNotNull(button(R.string.allow_camera))
+        shadowOf(context.packageManager).setShouldShowRequestPermissionRationale(Manifest.permission.CAMERA, false)
+        activity.onRequestPermissionsResult(1, emptyArray(), intArrayOf())
+        assertNotNull(button(R.string.allow_camera))
+        answer(PackageManager.PERMISSION_DENIED)
+        assertNull(button(R.string.allow_camera))
+        assertTrue(button(R.string.open_settings)!!.performClick())
+        val opened = shadowOf(activity).nextStartedActivity
+        assertEquals(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, opened.action)
+        assertEquals("package:${context.packageName}", opened.dataString)
+        // Allowed there, the camera is used when the app is back.
+        controller.pause().stop()
+        shadowOf(context as android.app.Application).grantPermissions(Manifest.permission.CAMERA)
+        controller.restart().start().resume()
+        assertEquals(View.GONE, (button(R.string.allow_camera)?.parent as? View)?.visibility ?: View.GONE)
         controller.pause().stop().destroy()
+    }
+
+    @Test
+    fun `the preview lies where the boxes do, in any window`() {
+        addCamera(CameraCharacteristics.LENS_FACING_BACK, Size(1280, 960))
+        val choice = CameraFrames(context).choose()!!
+        for ((w, h) in listOf(1080 to 2000, 2000 to 1080, 500 to 500, 700 to 200)) for (display in listOf(0, 90, 180, 270)) {
+            val shown = RectF(0f, 0f, w.toFloat(), h.toFloat())
+            previewTransform(choice, w, h, display).mapRect(shown)
+            // The upright picture, as a scan of it has width and height, filling the view.
+            val turned = uprightRotation(choice.sensorOrientation, display) % 180 != 0
+            val (pw, ph) = if (turned) 960 to 1280 else 1280 to 960
+            val scale = maxOf(w.toFloat() / pw, h.toFloat() / ph)
+            val want = listOf(w / 2f - pw * scale / 2, h / 2f - ph * scale / 2, w / 2f + pw * scale / 2, h / 2f + ph * scale / 2)
+            val got = listOf(shown.left, shown.top, shown.right, shown.bottom)
+            for ((a, b) in want.zip(got)) assertEquals("$w×$h at $display°: $got", a, b, 0.1f)
+        }
     }
 
     @Test

@@ -27,6 +27,7 @@ import org.robolectric.Shadows.shadowOf
 import org.robolectric.android.controller.ActivityController
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
+import org.robolectric.shadows.ShadowToast
 import java.io.ByteArrayInputStream
 import java.io.File
 
@@ -172,7 +173,7 @@ class ScreensTest {
         val bytes = File(demo, "demo.shelf").readBytes().also { it[it.size / 2] = (it[it.size / 2] + 1).toByte() }
         val bad = Uri.parse("content://documents/bad.shelf")
         resolver.registerInputStreamSupplier(bad) { ByteArrayInputStream(bytes) }
-        packs.import(bad)
+        activity.bringIn(bad)
         waitFor("the refusal") { "damaged" in packs.message.text }
         assertTrue(kept === activity.app.shop.value)
         assertFalse(activity.filesDir.list()!!.any { it.endsWith(".part") })
@@ -198,6 +199,137 @@ class ScreensTest {
         val sent = shadowOf(activity).nextStartedActivity.getParcelableExtra(Intent.EXTRA_INTENT, Intent::class.java)!!
         assertEquals(Intent.ACTION_SEND, sent.action)
         assertEquals(bench.report, sent.getStringExtra(Intent.EXTRA_TEXT))
+    }
+
+    private fun recreate() {
+        controller.recreate()
+        shadowOf(Looper.getMainLooper()).idle()
+    }
+
+    @Test
+    fun `screens outlive the activity`() {
+        scanned()
+        press(R.string.search)
+        val search = screen<SearchScreen>()
+        search.words.setText("sweet chili chips")
+        waitFor("categories") { search.category.count > 1 }
+        search.category.setSelection(1)
+        val category = search.category.selectedItem
+        waitFor("matches") { search.list.adapter.count > 0 }
+        search.list.performItemClick(null, 0, 0)
+        val before = shown()
+        recreate()
+        assertTrue(activity.screen is ProductScreen)
+        assertEquals(before, shown())
+        @Suppress("DEPRECATION")
+        activity.onBackPressed()
+        val again = screen<SearchScreen>()
+        assertTrue(again !== search)
+        assertEquals("sweet chili chips", again.words.text.toString())
+        waitFor("matches") { again.list.adapter.count > 0 }
+        assertEquals(category, again.category.selectedItem)
+        @Suppress("DEPRECATION")
+        activity.onBackPressed()
+        assertTrue(activity.screen is CameraScreen)
+        scanned()
+    }
+
+    @Test
+    fun `an import goes on while the app is left, and is cancelled by its button`() {
+        scanned()
+        press(R.string.pack)
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        val slow = Uri.parse("content://documents/slow.shelf")
+        val go = java.util.concurrent.CountDownLatch(1)
+        resolver.registerInputStreamSupplier(slow) {
+            object : java.io.FilterInputStream(File(demo, "demo.shelf").inputStream()) {
+                override fun read(bytes: ByteArray, from: Int, length: Int): Int {
+                    go.await()
+                    return super.read(bytes, from, length)
+                }
+            }
+        }
+        val before = activity.app.shop.value
+        activity.bringIn(slow)
+        waitFor("the import to begin") { activity.app.imports.value is CameraApp.Work.Running }
+        waitFor("its button") { activity.getString(R.string.cancel) in shown() }
+        recreate()
+        waitFor("its button") { activity.getString(R.string.cancel) in shown() }
+        controller.pause().stop()
+        go.countDown()
+        waitFor("the new pack") { activity.app.shop.value !== before && activity.app.shop.value is CameraApp.Shop.Open }
+        waitFor("its end") { activity.app.imports.value == CameraApp.Work.Done(240) }
+        controller.restart().start().resume()
+        waitFor("the message") { activity.getString(R.string.imported, 240) in shown() }
+        val kept = activity.app.shop.value
+        val never = Uri.parse("content://documents/never.shelf")
+        resolver.registerInputStreamSupplier(never) { java.io.PipedInputStream(java.io.PipedOutputStream()) }
+        activity.bringIn(never)
+        waitFor("its button") { activity.getString(R.string.cancel) in shown() }
+        press(R.string.cancel)
+        waitFor("the end") { activity.app.imports.value == CameraApp.Work.None }
+        assertTrue(kept === activity.app.shop.value)
+        waitFor("the sweeping") { activity.filesDir.list()!!.none { it.endsWith(".part") } }
+    }
+
+    @Test
+    fun `what a provider of documents throws is shown`() {
+        scanned()
+        press(R.string.pack)
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        for ((name, thrown) in mapOf("mine" to SecurityException("not yours"), "broken" to IllegalStateException("provider died"))) {
+            val uri = Uri.parse("content://documents/$name")
+            resolver.registerInputStreamSupplier(uri) { throw thrown }
+            activity.bringIn(uri)
+            waitFor("the refusal of $name") { thrown.message!! in shown() }
+        }
+        val video = Uri.parse("content://documents/video.mp4")
+        resolver.registerInputStreamSupplier(video) { ByteArrayInputStream(ByteArray(1 shl 20) { (it * 7).toByte() }) }
+        activity.bringIn(video)
+        waitFor("the refusal of a video") { "not a ShelfSight pack" in shown() }
+        picture("refused")
+    }
+
+    @Test
+    fun `without an app to pick or share with, that is said`() {
+        scanned()
+        shadowOf(RuntimeEnvironment.getApplication()).checkActivities(true)
+        press(R.string.pack)
+        press(R.string.import_pack)
+        assertEquals(activity.getString(R.string.no_app), ShadowToast.getTextOfLatestToast())
+    }
+
+    @Test
+    fun `words that the pack does not know are told apart from no match`() {
+        scanned()
+        press(R.string.search)
+        val search = screen<SearchScreen>()
+        search.words.setText("☃")
+        waitFor("the message") { search.message.text == activity.getString(R.string.unknown_words) }
+        // A pack that comes while the screen is shown is searched.
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        val good = Uri.parse("content://documents/again.shelf")
+        resolver.registerInputStreamSupplier(good) { File(demo, "demo.shelf").inputStream() }
+        val before = activity.app.engine
+        activity.bringIn(good)
+        waitFor("the new pack") { activity.app.engine.let { it != null && it !== before } }
+        search.words.setText("chips")
+        waitFor("matches of the new pack") { search.list.adapter.count > 0 }
+    }
+
+    @Test
+    fun `a benchmark goes on while the activity is made again, and is stopped by its button`() {
+        scanned()
+        press(R.string.benchmark)
+        press(R.string.run_benchmark)
+        waitFor("the first step") { (activity.app.benchmarks.value as? CameraApp.Work.Running)?.let { it.done > 0 } == true }
+        recreate()
+        assertTrue(activity.screen is BenchmarkScreen)
+        waitFor("the button") { activity.getString(R.string.cancel) in shown() }
+        assertTrue(activity.app.benchmarks.value is CameraApp.Work.Running)
+        press(R.string.cancel)
+        waitFor("the end") { activity.app.benchmarks.value == CameraApp.Work.None }
+        assertTrue(activity.getString(R.string.run_benchmark) in shown())
     }
 
     @Test

@@ -137,7 +137,10 @@ public class CameraFrames(context: Context) {
         val state = object : CameraDevice.StateCallback() {
             override fun onOpened(camera: CameraDevice) {
                 device.set(camera)
-                if (ended.get()) device.getAndSet(null)?.close()
+                if (ended.get()) {
+                    device.getAndSet(null)?.close()
+                    return
+                }
                 try {
                     @Suppress("DEPRECATION") // its successor needs Android 9
                     camera.createCaptureSession(targets, session, handler)

@@ -27,6 +27,7 @@ import app.shelfsight.ProductException
 import app.shelfsight.QueryException
 import app.shelfsight.ScanResult
 import app.shelfsight.StorageException
+import app.shelfsight.UnknownWordsException
 import java.nio.ByteBuffer
 import java.util.concurrent.CancellationException
 
@@ -52,6 +53,20 @@ internal object Bridge {
         val buffer = ByteBuffer.wrap(bytes)
         FfiConverterTypeRequest.write(request, buffer)
         return if (buffer.position() == bytes.size) bytes else bytes.copyOf(buffer.position())
+    }
+
+    /** An option of this [name] as the library takes it. */
+    fun notNegative(name: String, value: Int): UInt = notNegative(name, value.toLong()).toUInt()
+
+    fun notNegative(name: String, value: Long): ULong {
+        if (value < 0) throw QueryException("$name is $value; give 0 or more")
+        return value.toULong()
+    }
+
+    /** What an exception of others says, in one line that is not too long. */
+    fun oneLine(thrown: Throwable): String {
+        val line = thrown.message.orEmpty().lineSequence().first().trim().take(200)
+        return if (line.isEmpty()) thrown.javaClass.simpleName else line
     }
 
     fun conditions(filters: Filters): List<Condition> = filters.conditions.map { Condition(it.column, it.values) }
@@ -137,6 +152,7 @@ internal object Bridge {
         is Failure.Frame -> FrameException(thrown.reason)
         is Failure.Photo -> PhotoException(thrown.reason)
         is Failure.Query -> QueryException(thrown.reason)
+        is Failure.UnknownWords -> UnknownWordsException(thrown.reason)
         is Failure.Model -> ModelException(thrown.reason)
         is Failure.Memory ->
             MemoryCeilingException(
