@@ -5,6 +5,9 @@ import android.content.Context
 import android.graphics.Canvas
 import android.graphics.Paint
 import android.graphics.RectF
+import android.text.StaticLayout
+import android.text.TextPaint
+import android.text.TextUtils
 import android.view.MotionEvent
 import android.view.View
 import app.shelfsight.Item
@@ -17,12 +20,15 @@ class BoxesView(context: Context, private val tapped: (Item) -> Unit) : View(con
         style = Paint.Style.STROKE
         strokeWidth = ui.dp(2).toFloat()
     }
-    private val label = Paint(Paint.ANTI_ALIAS_FLAG).apply {
+    private val label = TextPaint(Paint.ANTI_ALIAS_FLAG).apply {
         textSize = ui.dp(11).toFloat()
         color = ui.colour(R.color.ink)
     }
     private val shade = Paint().apply { color = 0xB0101518.toInt() }
     private val placed = ArrayList<Pair<RectF, Item>>()
+
+    /** Of each box, if its product is sure enough. */
+    private val names = ArrayList<StaticLayout?>()
 
     /** The last scan. */
     var result: ScanResult? = null
@@ -41,6 +47,7 @@ class BoxesView(context: Context, private val tapped: (Item) -> Unit) : View(con
     /** The picture fills the view and is cut at two sides, as the preview is. */
     private fun place() {
         placed.clear()
+        names.clear()
         val scan = result ?: return
         if (width == 0 || scan.width == 0) return
         val scale = maxOf(width.toFloat() / scan.width, height.toFloat() / scan.height)
@@ -48,12 +55,22 @@ class BoxesView(context: Context, private val tapped: (Item) -> Unit) : View(con
         val top = (height - scan.height * scale) / 2
         for (item in scan.items) {
             val (x, y, w, h) = item.area
-            placed += RectF(left + x * scale, top + y * scale, left + (x + w) * scale, top + (y + h) * scale) to item
+            val box = RectF(left + x * scale, top + y * scale, left + (x + w) * scale, top + (y + h) * scale)
+            placed += box to item
+            names += item.best?.takeIf { it.score >= SURE }?.let { name(it.product.title, box) }
         }
     }
 
+    /** At most two lines, as wide as the box. */
+    private fun name(title: String, box: RectF): StaticLayout =
+        StaticLayout.Builder.obtain(title, 0, title.length, label, (box.width() - ui.dp(6)).toInt().coerceAtLeast(1))
+            .setMaxLines(2)
+            .setEllipsize(TextUtils.TruncateAt.END)
+            .build()
+
     override fun onDraw(canvas: Canvas) {
-        for ((box, item) in placed) {
+        for ((at, placement) in placed.withIndex()) {
+            val (box, item) = placement
             val best = item.best
             line.color = ui.colour(
                 when {
@@ -64,11 +81,13 @@ class BoxesView(context: Context, private val tapped: (Item) -> Unit) : View(con
             )
             val round = ui.dp(4).toFloat()
             canvas.drawRoundRect(box, round, round, line)
-            val title = best?.takeIf { it.score >= SURE }?.product?.title ?: continue
-            val shown = label.breakText(title, true, box.width() - ui.dp(6), null)
-            val height = label.fontSpacing
-            canvas.drawRect(box.left, box.bottom - height - ui.dp(4), box.right, box.bottom, shade)
-            canvas.drawText(title, 0, shown, box.left + ui.dp(3), box.bottom - label.descent() - ui.dp(2), label)
+            val name = names[at] ?: continue
+            val top = box.bottom - name.height - ui.dp(3)
+            canvas.drawRect(box.left, top, box.right, box.bottom, shade)
+            canvas.save()
+            canvas.translate(box.left + ui.dp(3), top)
+            name.draw(canvas)
+            canvas.restore()
         }
     }
 
