@@ -88,6 +88,59 @@ fn sampled_bits_of_a_pack_of_many_blocks_matter() {
     assert!(matches!(Pack::from_bytes(bytes, &all), Err(OpenPackError::Checksum { .. })));
 }
 
+/// More than four megabytes of products.
+fn large() -> (Vec<u8>, u32) {
+    const COUNT: u32 = 2_000;
+    let mut records = RecordsWriter::new();
+    for i in 0..COUNT {
+        let description = format!("{i} ").repeat(500);
+        records
+            .push(&Record { description, attrs: vec![("size".into(), format!("{i} g"))], ..record(i) })
+            .unwrap();
+    }
+    let mut pack = PackBuffer::new().unwrap();
+    pack.meta(&PackMeta { product_count: COUNT, ..PackMeta::default() }).unwrap();
+    pack.section(SectionKind::Records, &records.finish()).unwrap();
+    (pack.finish().unwrap(), COUNT)
+}
+
+#[test]
+fn products_of_a_large_pack_are_checked_when_they_are_read() {
+    let (bytes, count) = large();
+    let good = open(&bytes).unwrap();
+    good.verify().unwrap();
+    for i in 0..count {
+        let record = good.records().get(i).unwrap();
+        assert_eq!(
+            (&record.title, &record.attrs[0].1),
+            (&format!("Haferdrink Größe {i}"), &format!("{i} g"))
+        );
+    }
+    let section = good.sections().iter().find(|s| s.id == SectionKind::Records.into()).copied().unwrap();
+    assert!(section.len > 4 << 20, "{}", section.len);
+    let all = OpenOptions { verify: true, ..OpenOptions::default() };
+    let mut rng = Rng(3);
+    for _ in 0..60 {
+        let at = section.offset as usize + 32 + rng.below(section.len as usize - 32);
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << rng.below(8);
+        let pack = open(&flipped).unwrap();
+        // Every product is what was written, or is said to be damaged, and some are.
+        let mut damaged = 0;
+        for i in 0..count {
+            match pack.records().get(i) {
+                Ok(found) => assert_eq!(found, good.records().get(i).unwrap()),
+                Err(RecordsError::Damaged { product }) if product == i => damaged += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let shared = pack.verify().unwrap_err();
+        assert!(matches!(shared, OpenPackError::Checksum { id, .. } if id == section.id), "{shared}");
+        assert!(damaged > 0, "byte {at}");
+        assert!(matches!(Pack::from_bytes(flipped, &all), Err(OpenPackError::Checksum { .. })));
+    }
+}
+
 #[test]
 fn every_truncation_is_named() {
     let bytes = pack_bytes(100);

@@ -15,6 +15,7 @@
 //!
 //! [`PackWriter`] writes files, [`Pack`] opens them. `docs/pack-format.md` gives every byte and the threat model.
 
+mod blocks;
 mod error;
 mod format;
 pub mod journal;

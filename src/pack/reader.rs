@@ -1,8 +1,10 @@
 //! Opening and verifying a pack.
 //!
 //! [`Pack::open`] checks header, table, padding and every section that is small or pointed into; models,
-//! quantizers and codes are left on disk until they are used, and [`Pack::verify`] reads them all.
+//! quantizers and codes are left on disk until they are used, as are the products of a large catalogue, and
+//! [`Pack::verify`] reads them all.
 
+use super::blocks::{Blocks, Seen};
 use super::error::{EncoderKind, EncoderMismatch, OpenPackError, SectionFault};
 use super::format::{
     ALIGN, BLOCK_LEN, ENTRY_LEN, FLAG_REQUIRED, HEADER_LEN, Header, Le, MAGIC, MAX_SECTIONS, SectionId,
@@ -51,7 +53,12 @@ pub struct Pack {
     sections: Vec<SectionInfo>,
     meta: PackMeta,
     records: RecordsLayout,
+    /// Of records that are checked as they are read.
+    seen: Option<Seen>,
 }
+
+/// Bytes of records up to which they are all checked when the pack is opened: some milliseconds.
+const RECORDS_AT_ONCE: u64 = 4 << 20;
 
 /// A part of a pack's bytes.
 struct SharedSection {
@@ -132,14 +139,24 @@ impl Pack {
             sections,
             meta: PackMeta::default(),
             records: RecordsLayout::default(),
+            seen: None,
+        };
+        let late = |s: &SectionInfo| {
+            !options.verify && s.id == SectionKind::Records.into() && s.len > RECORDS_AT_ONCE
         };
         for section in &pack.sections {
-            if options.verify || section.id.kind().is_some_and(SectionKind::checked_at_open) {
+            let at_open = section.id.kind().is_some_and(SectionKind::checked_at_open) && !late(section);
+            if options.verify || at_open {
                 let _ = pack.check_blocks(section, &mut || ControlFlow::Continue(()))?;
             }
         }
         pack.meta = PackMeta::from_json(pack.needed(SectionKind::Meta)?).map_err(OpenPackError::Meta)?;
-        pack.records = RecordsView::open(pack.needed(SectionKind::Records)?)?.layout();
+        let records = pack.needed(SectionKind::Records)?;
+        (pack.records, pack.seen) = if pack.sections.iter().any(late) {
+            (RecordsLayout::read(records)?, Some(Seen::none(records.len())))
+        } else {
+            (RecordsView::open(records)?.layout(), None)
+        };
         pack.check_contents()?;
         Ok(pack)
     }
@@ -224,6 +241,9 @@ impl Pack {
                 return Ok(None);
             }
         }
+        if self.seen.is_some() {
+            RecordsView::open(self.needed(SectionKind::Records)?)?;
+        }
         Ok(Some(VerifyReport {
             bytes: header.file_len,
             sections: header.section_count,
@@ -236,7 +256,7 @@ impl Pack {
         section: &SectionInfo,
         step: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, OpenPackError> {
-        let sums_at = self.header.table_offset as usize + self.sections_len();
+        let sums_at = self.sums_at();
         let le = Le(&self.bytes);
         for (i, block) in self.slice(section).chunks(BLOCK_LEN).enumerate() {
             let stored = le.u32(sums_at + (section.first_block as usize + i) * 4);
@@ -251,8 +271,9 @@ impl Pack {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn sections_len(&self) -> usize {
-        self.header.section_count as usize * ENTRY_LEN
+    /// Where the checksums of all blocks begin.
+    fn sums_at(&self) -> usize {
+        self.header.table_offset as usize + self.header.section_count as usize * ENTRY_LEN
     }
 
     /// A section's bytes; `read_table` checked that they lie within the file.
@@ -323,7 +344,12 @@ impl Pack {
 
     /// The products.
     pub fn records(&self) -> RecordsView<'_> {
-        RecordsView::checked(self.section(SectionKind::Records).unwrap_or_default(), self.records)
+        let section = self.sections.iter().find(|s| s.id == SectionKind::Records.into());
+        let blocks = section.zip(self.seen.as_ref()).map(|(section, seen)| {
+            let from = self.sums_at() + section.first_block as usize * 4;
+            Blocks { sums: self.bytes.get(from..).unwrap_or_default(), seen }
+        });
+        RecordsView::checked(section.map_or(&[], |s| self.slice(s)), self.records, blocks)
     }
 
     /// GTIN to product; empty if the pack has no such section.

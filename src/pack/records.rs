@@ -1,8 +1,10 @@
 //! Products as a table of fixed-size entries over a table of shared strings.
 //!
-//! Everything is checked once by [`RecordsView::open`]; afterwards each field is found by arithmetic.
+//! Everything is checked once by [`RecordsView::open`]; afterwards each field is found by arithmetic. The records of a large
+//! pack are checked block by block as they are read, so that opening it takes no longer than opening a small one.
 //! Repeated strings (brands, categories, attribute names) are stored once.
 
+use super::blocks::Blocks;
 use super::error::WritePackError;
 use super::format::Le;
 use std::collections::HashMap;
@@ -95,9 +97,14 @@ pub enum RecordsError {
         /// Products.
         count: u32,
     },
-    /// The file was changed while it was open.
-    #[error("the pack was changed while it was open; open it again")]
-    Changed,
+    /// A block that does not match its checksum, read for the first time, or a file that was changed while it was open.
+    #[error(
+        "product {product} cannot be read: the pack is damaged or was changed while it was open; copy it again"
+    )]
+    Damaged {
+        /// The product.
+        product: u32,
+    },
 }
 
 /// Where things are in a records section that was checked.
@@ -116,6 +123,8 @@ pub(super) struct RecordsLayout {
 pub struct RecordsView<'a> {
     bytes: &'a [u8],
     layout: RecordsLayout,
+    /// Of a section that was not read when the pack was opened.
+    blocks: Option<Blocks<'a>>,
 }
 
 impl<'a> RecordsView<'a> {
@@ -124,15 +133,21 @@ impl<'a> RecordsView<'a> {
     /// # Errors
     /// [`RecordsError`], one a rule.
     pub fn open(bytes: &'a [u8]) -> Result<Self, RecordsError> {
-        let view = Self { bytes, layout: RecordsLayout::read(bytes)? };
+        let view = Self { bytes, layout: RecordsLayout::read(bytes)?, blocks: None };
         view.check_strings()?;
         view.check_records()?;
         Ok(view)
     }
 
-    /// A view of bytes that [`open`](Self::open) accepted before.
-    pub(super) fn checked(bytes: &'a [u8], layout: RecordsLayout) -> Self {
-        Self { bytes, layout }
+    /// A view of bytes that [`open`](Self::open) accepted before, or whose `blocks` are checked as they are read.
+    pub(super) fn checked(bytes: &'a [u8], layout: RecordsLayout, blocks: Option<Blocks<'a>>) -> Self {
+        Self { bytes, layout, blocks }
+    }
+
+    /// Bytes `from..to`, if they are there and as they were written.
+    fn slice(&self, from: usize, to: usize) -> Option<&'a [u8]> {
+        let slice = self.bytes.get(from..to)?;
+        self.blocks.is_none_or(|blocks| blocks.intact(self.bytes, from, to)).then_some(slice)
     }
 
     pub(super) fn layout(&self) -> RecordsLayout {
@@ -152,7 +167,8 @@ impl<'a> RecordsView<'a> {
     /// A product, its strings copied.
     ///
     /// # Errors
-    /// [`RecordsError::NoSuchProduct`]; [`RecordsError::Changed`] if the file was overwritten in place.
+    /// [`RecordsError::NoSuchProduct`]; [`RecordsError::Damaged`] if the file was overwritten in place, or is large and
+    /// not what was written.
     pub fn get(&self, product: u32) -> Result<Record, RecordsError> {
         let r = self.at(product)?;
         let read = || {
@@ -163,29 +179,36 @@ impl<'a> RecordsView<'a> {
                 category: r.category()?.into(),
                 gtin: r.gtin(),
                 description: r.description()?.into(),
-                attrs: r.attrs().map(|(k, v)| (k.into(), v.into())).collect(),
+                attrs: r
+                    .pairs()
+                    .map(|pair| pair.map(|(k, v)| (k.into(), v.into())))
+                    .collect::<Option<_>>()?,
             })
         };
-        read().ok_or(RecordsError::Changed)
+        read().ok_or(RecordsError::Damaged { product })
     }
 
     /// A product whose fields are read only when asked for, without copies: for filters.
     ///
     /// # Errors
-    /// [`RecordsError::NoSuchProduct`].
+    /// [`RecordsError::NoSuchProduct`], [`RecordsError::Damaged`] for its entry; strings are looked at when they are read.
     pub fn at(&self, product: u32) -> Result<RecordView<'a>, RecordsError> {
         if product >= self.layout.count {
             return Err(RecordsError::NoSuchProduct { product, count: self.layout.count });
         }
-        Ok(RecordView { all: *self, product, at: RECORDS_HEADER_LEN + product as usize * RECORD_LEN })
+        let at = RECORDS_HEADER_LEN + product as usize * RECORD_LEN;
+        self.slice(at, at + RECORD_LEN).ok_or(RecordsError::Damaged { product })?;
+        Ok(RecordView { all: *self, product, at })
     }
 
     fn string(&self, number: u32) -> Option<&'a str> {
-        let le = Le(self.bytes);
-        let end_of = |n: u32| Some(le.u32(self.layout.ends_at + n as usize * 4)? as usize);
+        let end_of = |n: u32| {
+            let at = self.layout.ends_at + n as usize * 4;
+            Some(Le(self.slice(at, at + 4)?).u32(0)? as usize)
+        };
         let start = if number == 0 { 0 } else { end_of(number - 1)? };
-        let text = self.bytes.get(self.layout.text_at..)?;
-        std::str::from_utf8(text.get(start..end_of(number)?)?).ok()
+        let (from, end) = (self.layout.text_at + start, end_of(number)?);
+        std::str::from_utf8(self.slice(from, self.layout.text_at + end)?).ok()
     }
 
     fn check_strings(&self) -> Result<(), RecordsError> {
@@ -258,7 +281,7 @@ impl<'a> RecordsView<'a> {
 }
 
 impl RecordsLayout {
-    fn read(bytes: &[u8]) -> Result<Self, RecordsError> {
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, RecordsError> {
         let found = bytes.len() as u64;
         let short = RecordsError::Length { expected: RECORDS_HEADER_LEN as u64, found };
         let le = Le(bytes);
@@ -292,6 +315,7 @@ pub struct RecordView<'a> {
 
 impl<'a> RecordView<'a> {
     fn field(&self, field: usize) -> Option<&'a str> {
+        // The entry was looked at when the view was made.
         self.all.string(Le(self.all.bytes).u32(self.at + field * 4)?)
     }
 
@@ -327,15 +351,24 @@ impl<'a> RecordView<'a> {
 
     /// Attributes, name and value.
     pub fn attrs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.pairs().flatten()
+    }
+
+    /// Attributes, `None` for those that cannot be read.
+    fn pairs(&self) -> impl Iterator<Item = Option<(&'a str, &'a str)>> + use<'a> {
         let all = self.all;
-        let le = Le(all.bytes);
-        let from = le.u32(self.at + 20).unwrap_or_default();
-        let last = self.product + 1 == all.layout.count;
-        let to = if last { all.layout.attrs } else { le.u32(self.at + RECORD_LEN + 20).unwrap_or_default() };
-        (from..to.min(all.layout.attrs)).filter_map(move |i| {
+        let number = move |at: usize| Le(all.slice(at, at + 4)?).u32(0);
+        let range = || {
+            let last = self.product + 1 == all.layout.count;
+            let to = if last { all.layout.attrs } else { number(self.at + RECORD_LEN + 20)? };
+            Some(number(self.at + 20)?..to.min(all.layout.attrs))
+        };
+        let (range, lost) = range().map_or((0..0, Some(None)), |range| (range, None));
+        let pairs = range.map(move |i| {
             let at = all.layout.attrs_at + i as usize * ATTR_LEN;
-            Some((all.string(le.u32(at)?)?, all.string(le.u32(at + 4)?)?))
-        })
+            Some((all.string(number(at)?)?, all.string(number(at + 4)?)?))
+        });
+        pairs.chain(lost)
     }
 
     /// The value of one attribute.
