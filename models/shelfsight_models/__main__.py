@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true")
     rerank = command("rerank", _rerank, "reranking of short lists, on products held out of training")
     rerank.add_argument("--folds", default="0,1,2,3,4")
-    rerank.add_argument("--ways", default="transformer", help="rows to train, comma-separated, or all")
+    rerank.add_argument(
+        "--ways", default="matches,transformer", help="rows to train, comma-separated, or all"
+    )
     rerank.add_argument("--seed", type=int, help="another seed than the config's")
     rerank.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     item = command("item", _item, "ITEm: one vector of picture and words, against its variants")
@@ -194,7 +196,7 @@ def _rerank(options) -> int:
     config = _changed(_config(options), options)
     image = load_config(options.config.with_name(f"{config.image}.py"))
     folds = [int(f) for f in options.folds.split(",")]
-    ways = list(recipes(config)) if options.ways == "all" else options.ways.split(",")
+    ways = ["matches", *recipes(config)] if options.ways == "all" else options.ways.split(",")
     for name, rows in run(config, image, data_dir(options.data), options.runs, folds, ways).items():
         print(name)
         for way, row in rows.items():

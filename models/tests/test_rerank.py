@@ -3,6 +3,7 @@ import torch
 
 from shelfsight_models.rerank.evaluate import consistent_matches, first_is_right, mean_best_cosine
 from shelfsight_models.rerank.maps import SIDE, Described
+from shelfsight_models.rerank.matches import PAIR, match_logits, pair_features, train_matches
 from shelfsight_models.rerank.networks import (
     LandmarkReranker,
     PairMlp,
@@ -126,3 +127,38 @@ def test_learns_what_only_cells_tell(tmp_path):
     again = train(config, pairs, tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     assert count(build(config)) == count(model)
+
+
+def _found(rows: int, seed: int) -> Described:
+    rng = np.random.default_rng(seed)
+    vector = rng.normal(size=(rows, 8)).astype(np.float32)
+    cells = rng.normal(size=(rows, SIDE * SIDE, 6)).astype(np.float16)
+    return Described(np.arange(rows), cells, vector / np.linalg.norm(vector, axis=1, keepdims=True))
+
+
+def test_features_of_a_picture_with_itself_are_the_greatest():
+    found = _found(3, 0)
+    own, other = pair_features(found.cells[0], found.cells[:2], np.array([1.0, 0.1]))
+    assert own.shape == (PAIR,)
+    # Best cosines, both means, the same place and mutual matches are all 1, and all cells agree on no shift.
+    assert np.allclose(own[[0, 1, 2, 3, 4, 5, 6, 7]], 1.0, atol=1e-3) and np.allclose(own[9:], 1.0, atol=1e-3)
+    assert (other[:8] < own[:8]).all()
+
+
+def test_matching_cells_are_told_from_shuffled_ones_of_products_never_seen():
+    # A right candidate has the query's cells and noise; a wrong one has its own, whatever they are.
+    def part(seed: int) -> tuple[Described, Lists]:
+        rng = np.random.default_rng(seed)
+        found = _found(60, seed)
+        for i in range(0, 60, 3):
+            found.cells[i + 1] = found.cells[i] + 0.8 * rng.normal(size=found.cells[i].shape)
+        query = np.arange(0, 60, 3)
+        short = np.stack([query + 2, query + 1], 1)
+        right = np.tile([False, True], (20, 1))
+        return found, Lists(query, short, np.zeros((20, 2), np.float32), right)
+
+    model = train_matches([part(1), part(2)], seed=1, steps=60)
+    found, lists = part(3)
+    assert first_is_right(match_logits(model, found, lists), lists).mean() > 0.9
+    missing = Lists(lists.query, np.where(lists.right, lists.short, -1), lists.cosine, lists.right)
+    assert np.isneginf(match_logits(model, found, missing)[:, 0]).all()

@@ -19,6 +19,7 @@ from ..networks import ImageEncoder
 from ..train_image import ImageConfig, held_out
 from ..views import Views
 from .maps import SIDE, Described, describe, fit_projection
+from .matches import match_logits, normal, train_matches
 from .pairs import Lists, Pairs, chosen_rows, family, questions, short_lists, training_questions
 from .train import RerankConfig, train
 
@@ -44,12 +45,6 @@ def describe_fold(config: RerankConfig, image: ImageConfig, views: Views, runs: 
     projection = fit_projection(pipeline.imagenet_backbone(), views, image.views.cut, axes)
     encoder = fold_encoder(image, runs, fold)
     return describe(encoder, views, rows, image.views.cut, projection, folder / "cells.npz")
-
-
-def normal(cells: np.ndarray) -> np.ndarray:
-    """Cells as f32 unit rows."""
-    x = cells.astype(np.float32)
-    return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
 
 
 def mean_best_cosine(query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
@@ -156,6 +151,11 @@ def run(
                 for question in training_questions(views, found.row, out, judged)
                 if len(question.query)
             ]
+        if "matches" in names:
+            scorer = train_matches(parts, config.seed)
+            for name, lists in asked.items():
+                values = first_is_right(match_logits(scorer, mine, lists), lists)
+                hits[name].setdefault("matches", []).append(values)
         for way, recipe in recipes(config).items():
             if way not in names:
                 continue
