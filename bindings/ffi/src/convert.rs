@@ -1,11 +1,11 @@
 //! The library's types to those that cross the border.
 
-use shelfsight::Rect;
 use shelfsight::engine::{Effort as Done, Followed, FollowedItem, Found, Item, Match, Scan, Timings};
 use shelfsight::fuse::Gtin;
 use shelfsight::live::{Heat, Pace};
 use shelfsight::options::Filter;
 use shelfsight::pack::Record;
+use shelfsight::{Cancel, Rect};
 
 use crate::Failure;
 use crate::types::{
@@ -13,8 +13,10 @@ use crate::types::{
     Reply, StageTime,
 };
 
-pub(crate) fn filters(conditions: &[Condition]) -> Result<Vec<Filter>, Failure> {
-    conditions.iter().map(|c| Ok(Filter::any_of(&c.column, &c.values)?)).collect()
+pub(crate) fn filters(conditions: &[Condition], cancel: Option<&Cancel>) -> Result<Vec<Filter>, Failure> {
+    let filter =
+        |c: &Condition| Filter::any_of_until(&c.column, &c.values, cancel)?.ok_or(Failure::Cancelled);
+    conditions.iter().map(filter).collect()
 }
 
 impl From<Area> for Rect {

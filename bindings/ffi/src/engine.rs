@@ -154,7 +154,7 @@ impl NativeEngine {
     pub fn follow(&self, settings: FollowSettings) -> Result<u64, Failure> {
         self.engine()?;
         let (top, max_boxes) = (settings.top as usize, settings.max_boxes as usize);
-        let filters = convert::filters(&settings.conditions)?;
+        let filters = convert::filters(&settings.conditions, None)?;
         let scan = ScanOptions { top, max_boxes, filters, ..ScanOptions::default() };
         let session = Session::new(FollowOptions { scan, pace: (&settings).into() });
         let id = number();
@@ -285,7 +285,7 @@ impl NativeEngine {
         planes: [&[u8]; 3],
     ) -> Result<Reply, Failure> {
         let Request { layout, work, conditions, barcodes: barcode, .. } = request;
-        let filters = convert::filters(&conditions)?;
+        let filters = convert::filters(&conditions, Some(&cancel))?;
         let photo = match &layout {
             Some(layout) if layout.format == PixelFormat::Photo => {
                 // As a pack's own pictures are read, so that the same picture gets the same code.
