@@ -16,6 +16,7 @@ import kotlinx.coroutines.flow.flowOn
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
+import java.util.Collections
 
 /** Brings packs onto the device. */
 public object Packs {
@@ -24,6 +25,9 @@ public object Packs {
 
     /** What a process left that was ended while it imported. */
     private const val STALE_MS = 24L * 3600 * 1000
+
+    /** Names of the files that this process copies into now. */
+    private val written = Collections.synchronizedSet(HashSet<String>())
 
     /**
      * Copies a pack from [source] to [target], checks every byte, and only then puts it in place, in one step: an older
@@ -56,7 +60,10 @@ public object Packs {
             val output = stored(target) { part.outputStream() }
             val transfer = Transfer(source, HEAD) { head ->
                 val length = Bridge.translated { packLength(head, limit).toLong() }
-                val room = part.absoluteFile.parentFile?.usableSpace ?: Long.MAX_VALUE
+                val folder = part.absoluteFile.parentFile ?: part
+                // An import that was killed and is tried again has the room that its first try took.
+                if (folder.usableSpace < length) sweep(target, olderMs = 0)
+                val room = folder.usableSpace
                 // Where the system does not tell, it says 0.
                 if (room in 1..<length) {
                     throw StorageException("the pack has $length bytes, and $room are free where it would be put; make room")
@@ -80,6 +87,7 @@ public object Packs {
             send(Progress(copied, copied, info))
         } finally {
             part.delete()
+            written -= part.name
         }
     }.buffer(Channel.CONFLATED).flowOn(dispatcher)
 
@@ -87,13 +95,23 @@ public object Packs {
     private fun partOf(target: File): File {
         val folder = target.absoluteFile.parentFile
         if (target.name.isEmpty() || folder == null) throw IOException("the target names no file")
-        val prefix = "${target.name}---" // at least three letters, as createTempFile wants them
-        val now = System.currentTimeMillis()
-        folder.listFiles { file -> file.name.startsWith(prefix) && file.name.endsWith(".part") }.orEmpty()
-            .filter { now - it.lastModified() > STALE_MS }
-            .forEach { it.delete() }
-        return File.createTempFile(prefix, ".part", folder)
+        sweep(target, STALE_MS)
+        // Entered before it can be swept.
+        return synchronized(written) { File.createTempFile(prefixOf(target), ".part", folder).also { written += it.name } }
     }
+
+    /** Deletes what was left by processes that were ended; what another one of the app writes is younger than [olderMs]. */
+    private fun sweep(target: File, olderMs: Long) {
+        val prefix = prefixOf(target)
+        val parts = target.absoluteFile.parentFile?.listFiles { file -> file.name.startsWith(prefix) && file.name.endsWith(".part") }
+        val now = System.currentTimeMillis()
+        synchronized(written) {
+            parts.orEmpty().filter { it.name !in written && now - it.lastModified() >= olderMs }.forEach { it.delete() }
+        }
+    }
+
+    /** At least three letters, as `createTempFile` wants them. */
+    private fun prefixOf(target: File) = "${target.name}---"
 
     private inline fun <T> stored(target: File, write: () -> T): T = try {
         write()

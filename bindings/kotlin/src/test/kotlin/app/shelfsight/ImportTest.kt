@@ -1,5 +1,6 @@
 package app.shelfsight
 
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
@@ -20,9 +21,13 @@ import java.io.IOException
 import java.io.InputStream
 import java.io.PipedInputStream
 import java.io.PipedOutputStream
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.util.concurrent.CountDownLatch
+import java.util.concurrent.TimeUnit
 import java.util.concurrent.atomic.AtomicBoolean
 import java.util.concurrent.atomic.AtomicLong
+import java.util.zip.CRC32
 import kotlin.system.measureNanoTime
 
 class ImportTest {
@@ -109,7 +114,15 @@ class ImportTest {
     @Test
     fun `what the source throws arrives as a failed source`() = runBlocking<Unit> {
         target.writeBytes(old)
-        for (thrown in listOf(IOException("unplugged"), SecurityException("not yours"), IllegalStateException("gone\nfor good"))) {
+        val failures = listOf(
+            IOException("unplugged"),
+            SecurityException("not yours"),
+            IllegalStateException("gone\nfor good"),
+            // A source that gave up by itself was not given up by the caller, who would wait for ever for its end.
+            CancellationException("timed out"),
+            InterruptedException("interrupted"),
+        )
+        for (thrown in failures) {
             val first = thrown.message!!.lines().first()
             val opening = refused<PackSourceException>(first) { Packs.import(target) { throw thrown }.collect() }
             assertTrue(generateSequence<Throwable>(opening) { it.cause }.any { it === thrown })
@@ -164,6 +177,53 @@ class ImportTest {
         assertArrayEquals(old, target.readBytes())
         Packs.import(target) { Demo.pack.inputStream() }.collect()
         Engine.open(target).use { assertEquals(240, it.info.products) }
+    }
+
+    @Test
+    fun `a source that opens after the import was cancelled is closed`() = runBlocking<Unit> {
+        val opening = CountDownLatch(1)
+        val opens = CountDownLatch(1)
+        // Heeds closing alone, and only then ends.
+        val late = object : InputStream() {
+            val closed = CountDownLatch(1)
+            override fun read(): Int {
+                while (closed.count > 0) runCatching { closed.await() }
+                throw IOException("closed")
+            }
+
+            override fun close() = closed.countDown()
+        }
+        val job = launch(Dispatchers.Default) {
+            Packs.import(target) {
+                opening.countDown()
+                while (opens.count > 0) runCatching { opens.await() }
+                late
+            }.collect()
+        }
+        opening.await()
+        job.cancelAndJoin()
+        opens.countDown()
+        assertTrue(late.closed.await(5, TimeUnit.SECONDS), "it is open still")
+    }
+
+    @Test
+    fun `what a killed process left gives its room to the next try`() = runBlocking<Unit> {
+        val left = File(folder, "shop.shelf---123.part").apply { writeText("half a pack, a minute ago") }
+        val slow = Deaf()
+        val other = launch(Dispatchers.Default) { Packs.import(target) { slow }.collect() }
+        slow.waits.await()
+        // The header of a pack for which no disk has room: its length is at byte 16, a checksum at the end.
+        val huge = Demo.pack.readBytes().copyOf(64)
+        ByteBuffer.wrap(huge).order(ByteOrder.LITTLE_ENDIAN).run {
+            putLong(16, 1L shl 60)
+            putInt(60, CRC32().apply { update(huge, 0, 60) }.value.toInt())
+        }
+        refused<StorageException>("make room") { Packs.import(target, maxBytes = Long.MAX_VALUE) { huge.inputStream() }.collect() }
+        assertFalse(left.exists())
+        // What is copied now is not touched.
+        assertEquals(1, folder.list()!!.count { it.endsWith(".part") })
+        other.cancelAndJoin()
+        slow.never.countDown()
     }
 
     @Test

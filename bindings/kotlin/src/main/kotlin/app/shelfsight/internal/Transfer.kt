@@ -38,6 +38,8 @@ internal class Transfer(
         val work = CoroutineScope(dispatcher + SupervisorJob()).async {
             output.use { runInterruptible { copy(it, stored, step) } }
         }
+        // Cancelled before it began, it has not closed it.
+        work.invokeOnCompletion { runCatching { output.close() } }
         try {
             return work.await()
         } catch (gone: CancellationException) {
@@ -53,6 +55,8 @@ internal class Transfer(
         val input = read { source() }
         opened.set(input)
         try {
+            // Who cancelled before the line above found nothing to close.
+            if (abandoned) throw cancelled()
             val buffer = ByteArray(1 shl 18)
             var filled = 0
             while (filled < head) {
@@ -80,16 +84,13 @@ internal class Transfer(
         }
     }
 
-    /** What a stream of somebody else's throws: anything. */
+    /** What a stream of somebody else's throws: anything, cancellations too. */
     private inline fun <T> read(work: () -> T): T = try {
         work()
     } catch (own: ShelfSightException) {
         throw own
-    } catch (cancelled: CancellationException) {
-        throw cancelled
-    } catch (interrupted: InterruptedException) {
-        throw interrupted
     } catch (broken: Exception) {
+        // Nobody else cancels or interrupts this: a source that was, by others or by a time limit of its own, has failed.
         if (abandoned) throw cancelled()
         throw PackSourceException("the pack cannot be read from where it comes: ${Bridge.oneLine(broken)}", broken)
     }
