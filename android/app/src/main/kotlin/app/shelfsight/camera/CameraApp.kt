@@ -11,6 +11,7 @@ import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.Job
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -48,6 +49,9 @@ class CameraApp : Application() {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Main)
     private val pack by lazy { File(filesDir, "shop.shelf") }
     private val opening = Mutex()
+
+    /** Opens what there is when the app begins. */
+    private lateinit var first: Job
     private val state = MutableStateFlow<Shop>(Shop.Opening)
     private val importing = Running<Int>()
     private val measuring = Running<String>()
@@ -65,7 +69,7 @@ class CameraApp : Application() {
 
     override fun onCreate() {
         super.onCreate()
-        scope.launch { if (pack.exists()) open() else installSample() }
+        first = scope.launch { if (pack.exists()) open() else installSample() }
     }
 
     /** Opens the pack that lies there now; one call at a time, so that no engine is forgotten. */
@@ -94,12 +98,19 @@ class CameraApp : Application() {
 
     /** Brings in a pack and, when it is whole, opens it; the old one is used until then. */
     fun import(source: () -> InputStream) = importing.start(scope) { step ->
+        // Else the sample could take the place of what the user picked.
+        first.join()
         var products = 0
-        Packs.import(pack, source = source).collect {
-            step(it.done, it.total)
-            it.result?.let { info -> products = info.products }
+        val before = pack.lastModified()
+        try {
+            Packs.import(pack, source = source).collect {
+                step(it.done, it.total)
+                it.result?.let { info -> products = info.products }
+            }
+        } finally {
+            // Cancelled a moment too late, the new pack is in place, and is the one to search.
+            if (pack.lastModified() != before) withContext(NonCancellable) { open() }
         }
-        open()
         products
     }
 

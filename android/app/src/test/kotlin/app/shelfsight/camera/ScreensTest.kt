@@ -273,6 +273,45 @@ class ScreensTest {
     }
 
     @Test
+    fun `an import that is cancelled when its pack is in place already is opened`() {
+        scanned()
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        val uri = Uri.parse("content://documents/late.shelf")
+        val go = java.util.concurrent.CountDownLatch(1)
+        resolver.registerInputStreamSupplier(uri) { go.await(); File(demo, "demo.shelf").inputStream() }
+        val pack = File(activity.filesDir, "shop.shelf")
+        val (old, written) = activity.app.engine to pack.lastModified()
+        activity.bringIn(uri)
+        waitFor("the import to begin") { activity.app.imports.value is CameraApp.Work.Running }
+        // The main thread, which opens, stands still until the pack has taken its place.
+        go.countDown()
+        val end = System.nanoTime() + 60_000_000_000L
+        while (pack.lastModified() == written) check(System.nanoTime() < end) { "waited for the pack in vain" }
+        activity.app.cancelImport()
+        waitFor("the end") { activity.app.imports.value == CameraApp.Work.None }
+        assertTrue("the old pack is searched still", activity.app.engine != null && activity.app.engine !== old)
+    }
+
+    @Test
+    fun `what the user picks comes after the sample`() {
+        scanned()
+        val resolver = shadowOf(RuntimeEnvironment.getApplication().contentResolver)
+        val uri = Uri.parse("content://documents/early.shelf")
+        val pack = File(activity.filesDir, "shop.shelf")
+        var sampleWasThere: Boolean? = null
+        resolver.registerInputStreamSupplier(uri) {
+            sampleWasThere = pack.exists()
+            File(demo, "demo.shelf").inputStream()
+        }
+        // As on the first start.
+        assertTrue(pack.delete())
+        activity.app.onCreate()
+        activity.bringIn(uri)
+        waitFor("its end") { activity.app.imports.value == CameraApp.Work.Done(240) }
+        assertEquals(true, sampleWasThere)
+    }
+
+    @Test
     fun `what a provider of documents throws is shown`() {
         scanned()
         press(R.string.pack)
