@@ -43,6 +43,8 @@ public actor Engine {
                 threads: options.threads)
             return try Engine(native: translated { try NativeEngine.open(path: url.path, settings: settings) }, url: url)
         }
+        // At once: the thread that opened it may hold it for a moment longer.
+        if Task.isCancelled { opened.close() }
         try Task.checkCancellation()
         return opened
     }
