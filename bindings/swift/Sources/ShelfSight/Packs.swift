@@ -23,8 +23,8 @@ public enum Packs {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(1)) { steps in
             let task = Task {
                 let part = part(of: target)
-                defer { unlink(part.path) }
                 do {
+                    defer { done(with: part) }
                     let transfer = try Transfer(from: source, to: part, of: target, maxBytes: maxBytes)
                     let copied = try await transfer.run { done, total in
                         steps.yield(WorkProgress(done: done, total: total, result: nil))
@@ -48,19 +48,41 @@ public enum Packs {
         }
     }
 
-    /// A name beside `target` to copy into; what a killed process left of earlier ones is swept.
+    /// A name beside `target` to copy into, which is not swept until it is ``done(with:)``.
     private static func part(of target: URL) -> URL {
+        sweep(target, olderThan: 24 * 3600)
+        let name = "\(prefix(target))\(UUID().uuidString).part"
+        written.lock.withLock { _ = written.names.insert(name) }
+        return target.deletingLastPathComponent().appendingPathComponent(name)
+    }
+
+    private static func done(with part: URL) {
+        unlink(part.path)
+        written.lock.withLock { _ = written.names.remove(part.lastPathComponent) }
+    }
+
+    /// Deletes what was left by processes that were killed; what another one of the app writes is younger than `seconds`.
+    static func sweep(_ target: URL, olderThan seconds: TimeInterval) {
         let folder = target.deletingLastPathComponent()
-        let prefix = ".\(target.lastPathComponent)."
-        let dayAgo = Date(timeIntervalSinceNow: -24 * 3600)
+        let limit = Date(timeIntervalSinceNow: -seconds)
         for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        where name.hasPrefix(prefix) && name.hasSuffix(".part") {
+        where name.hasPrefix(prefix(target)) && name.hasSuffix(".part") {
+            if written.lock.withLock({ written.names.contains(name) }) { continue }
             let path = folder.appendingPathComponent(name).path
             let changed = try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date
-            if let changed, changed < dayAgo { unlink(path) }
+            if let changed, changed <= limit { unlink(path) }
         }
-        return folder.appendingPathComponent("\(prefix)\(UUID().uuidString).part")
     }
+
+    private static func prefix(_ target: URL) -> String { ".\(target.lastPathComponent)." }
+
+    /// Names of the files that this process copies into now.
+    private final class Written: @unchecked Sendable {
+        let lock = NSLock()
+        var names: Set<String> = []
+    }
+
+    private static let written = Written()
 
     static func storage(_ target: URL, _ code: Int32) -> ShelfSightError {
         .storage(reason: "\(target.path) cannot be written: \(String(cString: strerror(code)))")

@@ -67,8 +67,9 @@ final class Transfer: @unchecked Sendable {
         }
         let head = Data(buffer[..<filled])
         let wanted = try translated { try packLength(head: head, maxPackBytes: maxBytes) }
-        let disk = try? FileManager.default.attributesOfFileSystem(forPath: folder)
-        if let room = (disk?[.systemFreeSize] as? NSNumber)?.uint64Value, room < wanted {
+        // An import that was killed and is tried again has the room that its first try took.
+        if let room = room(), room < wanted { Packs.sweep(target, olderThan: 0) }
+        if let room = room(), room < wanted {
             throw ShelfSightError.storage(
                 reason: "the pack has \(wanted) bytes, and \(room) are free where it would be put; make room")
         }
@@ -84,6 +85,12 @@ final class Transfer: @unchecked Sendable {
         }
         guard fsync(output) == 0 else { throw Packs.storage(target, errno) }
         return done
+    }
+
+    /// Bytes free where the pack would be put.
+    private func room() -> UInt64? {
+        let disk = try? FileManager.default.attributesOfFileSystem(forPath: folder)
+        return (disk?[.systemFreeSize] as? NSNumber)?.uint64Value
     }
 
     private func take(_ input: Int32, _ buffer: inout [UInt8], _ from: Int, _ count: Int) throws -> Int {

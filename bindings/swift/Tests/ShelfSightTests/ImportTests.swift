@@ -113,6 +113,34 @@ final class ImportTests: XCTestCase {
         XCTAssertEqual(now.info.products, 240)
     }
 
+    func testWhatAKilledProcessLeftGivesItsRoomToTheNextTry() async throws {
+        _ = try file(".shop.shelf.123.part", old)
+        // One that is copied now.
+        let pipe = folder.appendingPathComponent("pipe")
+        XCTAssertEqual(mkfifo(pipe.path, 0o600), 0)
+        let target = target
+        let other = Task { for try await _ in Packs.import(from: pipe, to: target) {} }
+        while try names().filter({ $0.hasSuffix(".part") }).count < 2 { try await Task.sleep(for: .milliseconds(10)) }
+        // The header of a pack for which no disk has room: its length is at byte 16, a checksum at the end.
+        var huge = try Data(contentsOf: Demo.pack).prefix(64)
+        withUnsafeBytes(of: UInt64(1 << 60).littleEndian) { huge.replaceSubrange(16..<24, with: $0) }
+        withUnsafeBytes(of: crc32(huge.prefix(60)).littleEndian) { huge.replaceSubrange(60..<64, with: $0) }
+        let source = try file("huge", huge)
+        await refused("make room", "storage") { try await self.bring(source, maxBytes: .max) }
+        let parts = try names().filter { $0.hasSuffix(".part") }
+        XCTAssertEqual(parts.count, 1)
+        XCTAssertNotEqual(parts, [".shop.shelf.123.part"])
+        other.cancel()
+        _ = await other.result
+        close(open(pipe.path, O_RDWR))
+    }
+
+    private func crc32(_ bytes: Data) -> UInt32 {
+        ~bytes.reduce(~0) { sum, byte in
+            (0..<8).reduce(sum ^ UInt32(byte)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
+        }
+    }
+
     func testWhatAKilledProcessLeftIsSwept() async throws {
         let stale = try file(".shop.shelf.123.part", old)
         let date = Date(timeIntervalSinceNow: -48 * 3600)
