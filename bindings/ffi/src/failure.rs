@@ -228,7 +228,9 @@ impl From<FindError> for Failure {
             FindError::Encode(EncodeError::Prepare(_)) | FindError::Detect(DetectError::Prepare(_)) => {
                 Self::Frame { reason }
             }
-            FindError::Record(_) | FindError::Index(_) | FindError::Search(_) | FindError::Mismatch(_) => {
+            // A benchmark opens the pack anew.
+            FindError::Index(error) => error.into(),
+            FindError::Record(_) | FindError::Search(_) | FindError::Mismatch(_) => {
                 Self::PackDamaged { reason }
             }
             _ => Self::Model { reason },

@@ -285,6 +285,8 @@ class RefusalTest {
             assertTrue(copy.delete())
             assertEquals(1, engine.find("chips", FindOptions(top = 1)).matches.size)
             assertTrue(engine.scan(Frame.photo(Demo.shelf.readBytes())).items.isNotEmpty())
+            // It opens the pack anew.
+            refused<PackNotFoundException>("copy.shelf") { engine.benchmark(rounds = 1).collect() }
         }
         refused<PackNotFoundException>("copy.shelf") { Engine.open(copy) }
     }
