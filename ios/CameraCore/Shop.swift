@@ -14,6 +14,7 @@ public actor Shop {
 
     public private(set) var state = State.opening
     private let pack: URL
+    private var starting: Task<Void, Never>?
     private var opening: Task<Void, Never>?
     private var watchers: [UUID: AsyncStream<State>.Continuation] = [:]
 
@@ -45,10 +46,16 @@ public actor Shop {
 
     /// Opens the pack that is there, or else brings in `sample`, which comes with the app.
     public func start(sample: URL?) async {
+        let mine = Task { await begin(sample) }
+        starting = mine
+        await mine.value
+    }
+
+    private func begin(_ sample: URL?) async {
         if FileManager.default.fileExists(atPath: pack.path) { return await open() }
         guard let sample else { return become(.none) }
         do {
-            for try await _ in bringIn(sample) {}
+            for try await step in Packs.import(from: sample, to: pack) where step.result != nil { await open() }
         } catch {
             become(.refused(reason: Self.reason(error)))
         }
@@ -59,6 +66,8 @@ public actor Shop {
         AsyncThrowingStream { steps in
             let task = Task {
                 do {
+                    // Else the sample could take the place of what the user picked.
+                    await starting?.value
                     for try await step in Packs.import(from: source, to: pack) {
                         if step.result != nil { await open() }
                         steps.yield(step)

@@ -23,6 +23,25 @@ final class CameraCoreTests: XCTestCase {
         return (shop, engine)
     }
 
+    func testWhatTheUserPicksComesAfterTheSample() async throws {
+        let shop = Shop(folder: folder)
+        // A sample that arrives late, and is none.
+        let sample = folder.appendingPathComponent("sample")
+        XCTAssertEqual(mkfifo(sample.path, 0o600), 0)
+        let start = Task { await shop.start(sample: sample) }
+        try await Task.sleep(for: .milliseconds(200))
+        let picked = demo.appendingPathComponent("demo.shelf")
+        let pick = Task { for try await _ in shop.bringIn(picked) {} }
+        try await Task.sleep(for: .milliseconds(500))
+        let late = open(sample.path, O_WRONLY)
+        _ = Data(repeating: 1, count: 100).withUnsafeBytes { write(late, $0.baseAddress, $0.count) }
+        close(late)
+        await start.value
+        try await pick.value
+        guard case .open(let engine) = await shop.state else { return XCTFail("\(await shop.state)") }
+        XCTAssertEqual(engine.info.products, 240)
+    }
+
     func testBoxesLieWhereThePictureShowsThem() async throws {
         let (_, engine) = try await started()
         let shelf = try Data(contentsOf: demo.appendingPathComponent("shelf.jpg"))
