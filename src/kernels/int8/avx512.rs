@@ -230,6 +230,20 @@ fn depthwise(layer: &Depthwise, first: usize, out: &mut [u8]) {
     unsafe { wide(layer, first, out) }
 }
 
+/// Four pixels of 64 channels with each channel's four bytes side by side.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn interleaved(x0: __m512i, x1: __m512i, x2: __m512i, x3: __m512i) -> [__m512i; 4] {
+    let (l01, h01) = (_mm512_unpacklo_epi8(x0, x1), _mm512_unpackhi_epi8(x0, x1));
+    let (l23, h23) = (_mm512_unpacklo_epi8(x2, x3), _mm512_unpackhi_epi8(x2, x3));
+    [
+        _mm512_unpacklo_epi16(l01, l23),
+        _mm512_unpackhi_epi16(l01, l23),
+        _mm512_unpacklo_epi16(h01, h23),
+        _mm512_unpackhi_epi16(h01, h23),
+    ]
+}
+
 struct Wide;
 
 impl Pixel for Wide {
@@ -260,14 +274,7 @@ impl Pixel for Wide {
                 for group in 0..groups {
                     let t = group * INPUTS;
                     let (x0, x1, x2, x3) = (load(t), load(t + 1), load(t + 2), load(t + 3));
-                    let (l01, h01) = (_mm512_unpacklo_epi8(x0, x1), _mm512_unpackhi_epi8(x0, x1));
-                    let (l23, h23) = (_mm512_unpacklo_epi8(x2, x3), _mm512_unpackhi_epi8(x2, x3));
-                    let quads = [
-                        _mm512_unpacklo_epi16(l01, l23),
-                        _mm512_unpackhi_epi16(l01, l23),
-                        _mm512_unpacklo_epi16(h01, h23),
-                        _mm512_unpackhi_epi16(h01, h23),
-                    ];
+                    let quads = interleaved(x0, x1, x2, x3);
                     for v in 0..4 {
                         let w = _mm512_loadu_si512(weights.add((group * 4 + v) * 64).cast());
                         sums[v] = _mm512_dpbusd_epi32(sums[v], quads[v], w);
