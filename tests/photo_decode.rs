@@ -54,6 +54,23 @@ fn every_kind_looks_as_in_pillow() {
     }
 }
 
+/// The size that is checked must be the size that is decoded.
+#[test]
+fn a_second_frame_header_is_refused() {
+    let sound = read("baseline_420.jpg");
+    let at = sound.windows(2).position(|w| w == [0xFF, 0xC0] || w == [0xFF, 0xC2]).unwrap();
+    let len = 2 + usize::from(u16::from_be_bytes([sound[at + 2], sound[at + 3]]));
+    let mut small = sound[at..at + len].to_vec();
+    small[5..9].copy_from_slice(&[0, 8, 0, 8]);
+    for place in [at, at + len, sound.len() - 2] {
+        let file = [&sound[..place], &small, &sound[place..]].concat();
+        match plain(&file) {
+            Err(DecodeError::Broken { reason, .. }) => assert_eq!(reason, "two frame headers"),
+            other => panic!("at {place}: {:?}", other.map(|photo| photo.width())),
+        }
+    }
+}
+
 #[test]
 fn a_promise_of_too_many_pixels_is_refused() {
     let size = |name| match plain(&read(name)) {

@@ -83,7 +83,7 @@ impl<'a> Header<'a> {
     fn read(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let cut_off = DecodeError::Truncated { format: PhotoFormat::Jpeg };
         let mut found = Self { width: 0, height: 0, components: 0, exif: None };
-        let mut scans = 0;
+        let (mut scans, mut framed) = (0, false);
         let mut rest = &bytes[2..];
         loop {
             let at = rest.iter().position(|&b| b == 0xFF).ok_or(cut_off.clone())?;
@@ -105,6 +105,10 @@ impl<'a> Header<'a> {
             rest = &rest[2 + segment.len()..];
             match (marker, segment) {
                 (0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, [_, h1, h0, w1, w0, n, ..]) => {
+                    // Decoders go by the first, which must be the one whose size is checked.
+                    if std::mem::replace(&mut framed, true) {
+                        return Err(broken(PhotoFormat::Jpeg, &"two frame headers"));
+                    }
                     found.height = u16::from_be_bytes([*h1, *h0]);
                     found.width = u16::from_be_bytes([*w1, *w0]);
                     found.components = *n;
