@@ -1,8 +1,10 @@
 //! Proof on opening that no step can leave its slots or weights, whatever a hostile file says.
 
-use super::program::{Element, Packed, PoolOp, Program, Range, Size, Spread, Step, Window};
+use super::program::{Element, Packed, PoolOp, Program, Range, Range8, Size, Spread, Step, Window};
+use super::state::{read_bytes, scratch_bytes};
 use super::{Limits, OpenPlanError};
 use crate::kernels::int8::{CHANNELS, COLUMNS, MAX_TAPS, packed_depthwise_len, packed_matrix_len};
+use crate::kernels::pool::MAX_PARTS;
 
 /// Largest side, channel count or stride of a window. Products of four of them fit into u64 with room.
 const MAX_SIDE: u32 = 1 << 15;
@@ -10,7 +12,7 @@ const MAX_SIDE: u32 = 1 << 15;
 const MAX_INPUTS: u64 = 60_000;
 /// Longest free length.
 const MAX_LENGTH: u32 = 1 << 12;
-/// Steps times lengths that are gone through.
+/// Steps and sides of ports times lengths that are gone through.
 const MAX_CHECKS: u64 = 1 << 23;
 /// Axes of a [`Permute`](super::program::Permute).
 pub(super) const MAX_AXES: usize = 6;
@@ -43,7 +45,9 @@ type Checked = Result<(), String>;
 pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Result<Checks, OpenPlanError> {
     let p = program;
     let lengths = 1..=p.max_length.max(1);
-    if p.max_length > MAX_LENGTH || p.steps.len() as u64 * u64::from(*lengths.end()) > MAX_CHECKS {
+    let sides = p.inputs.iter().chain(&p.outputs).map(|port| 1 + port.dims.len() as u64);
+    let checks = sides.sum::<u64>() + p.steps.len() as u64;
+    if p.max_length > MAX_LENGTH || checks * u64::from(*lengths.end()) > MAX_CHECKS {
         return Err(OpenPlanError::TooLarge { what: "program" });
     }
     let broken = |what: String| OpenPlanError::broken(what);
@@ -63,6 +67,7 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
     }
     let pictured = picture_slot(p);
     let mut picture = pictured.is_some();
+    let mut returned = 0;
     for length in lengths.clone() {
         let mut touch = Touch { program: p, weights, length, work: 0, floats: None, floats_read: false };
         for (at, step) in p.steps.iter().enumerate() {
@@ -74,6 +79,7 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
         if touch.work > limits.work {
             return Err(OpenPlanError::Work { needed: touch.work, allowed: limits.work });
         }
+        returned = 0u64;
         for (ports, write) in [(&p.outputs, false), (&p.inputs, true)] {
             for port in ports {
                 let kind = if port.whole { Element::I32 } else { Element::F32 };
@@ -81,6 +87,8 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
                 len.ok_or_else(|| "it is too large".into())
                     .and_then(|len| touch.slot(port.slot, kind, len, write))
                     .map_err(|why| broken(format!("port `{}`: {why}", port.name)))?;
+                // Whole numbers are returned as i64.
+                returned = returned.saturating_add(len.filter(|_| !write).map_or(0, |len| len * 8));
             }
         }
         picture &= !touch.floats_read;
@@ -91,6 +99,15 @@ pub(super) fn check(program: &Program, weights: usize, limits: &Limits) -> Resul
     let free = p.inputs.iter().flat_map(|i| &i.dims).any(|d| d.per != 0);
     if free != (p.max_length > 0) {
         return Err(broken("the free length is not one of an input".into()));
+    }
+    // What a run needs besides: the rows that each part of a step gathers, and what it returns.
+    let needed = bytes.saturating_add(scratch_bytes(p) * MAX_PARTS as u64).saturating_add(returned);
+    if needed > limits.memory {
+        return Err(OpenPlanError::Memory { needed, allowed: limits.memory });
+    }
+    // They are copied: steps that share them would need more memory than the file has bytes.
+    if read_bytes(p) > weights as u64 {
+        return Err(broken("its steps read more numbers than the weights hold".into()));
     }
     Ok(Checks { memory: bytes, picture })
 }
@@ -108,8 +125,8 @@ fn picture_slot(p: &Program) -> Option<u32> {
 }
 
 fn inside(range: Range, weights: usize) -> Checked {
-    let end = range.offset as usize + range.len as usize;
-    if end <= weights && (range.offset as usize).is_multiple_of(super::file::ALIGN) {
+    let end = u64::from(range.offset) + u64::from(range.len);
+    if end <= weights as u64 && (range.offset as usize).is_multiple_of(super::file::ALIGN) {
         Ok(())
     } else {
         Err("it reads beyond the weights".into())
@@ -199,7 +216,7 @@ impl Touch<'_> {
                 let k = u64::from(w.kernel_h) * u64::from(w.kernel_w) * u64::from(w.channels);
                 self.matrix(k, s.out_channels, &s.packed)?;
                 self.work = self.work.saturating_add(pixels * k * u64::from(s.out_channels));
-                let y = if s.to.is_some() { U8 } else { F32 };
+                let y = levels_or_floats(s.to.as_ref())?;
                 self.io(&[(s.x, U8, x)], (s.y, y, pixels * u64::from(s.out_channels)))
             }
             Step::Linear(s) => {
@@ -209,7 +226,7 @@ impl Touch<'_> {
                     return Err("it has too many rows".into());
                 }
                 self.work = self.work.saturating_add(rows.saturating_mul(k * n));
-                let y = if s.to.is_some() { U8 } else { F32 };
+                let y = levels_or_floats(s.to.as_ref())?;
                 self.io(&[(s.x, U8, rows * k)], (s.y, y, rows * n))
             }
             Step::Depthwise(s) => {
@@ -223,12 +240,14 @@ impl Touch<'_> {
                 let numbers = channels.next_multiple_of(CHANNELS) as u64;
                 self.packed(&s.packed, packed_depthwise_len(taps, channels), numbers)?;
                 let y = pixels * u64::from(w.channels);
+                levels_or_floats(Some(&s.to))?;
                 self.work = self.work.saturating_add(y * taps as u64);
                 self.io(&[(s.x, U8, x)], (s.y, U8, y))
             }
             Step::AddU8(s) => {
                 let len = self.at(s.len);
                 [s.ma, s.mb, s.c].into_iter().try_for_each(finite)?;
+                levels_or_floats(Some(&s.to))?;
                 self.io(&[(s.a, U8, len), (s.b, U8, len)], (s.y, U8, len))
             }
             Step::Lookup(s) => {
@@ -242,7 +261,9 @@ impl Touch<'_> {
                     return Err("a mean over 0 or too many pixels".into());
                 }
                 let channels = u64::from(s.channels);
-                self.io(&[(s.x, U8, u64::from(s.pixels) * channels)], (s.y, F32, channels))
+                let x = u64::from(s.pixels) * channels;
+                self.work = self.work.saturating_add(x);
+                self.io(&[(s.x, U8, x)], (s.y, F32, channels))
             }
             Step::Dequantize(s) => {
                 finite(s.scale)?;
@@ -272,6 +293,9 @@ impl Touch<'_> {
             }
             Step::Copy(s) => {
                 let (rows, width) = (self.at(s.rows), self.at(s.width));
+                if width == 0 {
+                    return Err("it copies nothing or too much".into());
+                }
                 let end = |at: Size, step: Size| {
                     let last = rows.checked_sub(1)?.checked_mul(self.at(step))?;
                     last.checked_add(self.at(at))?.checked_add(width)
@@ -517,6 +541,15 @@ fn shape(k: u64, n: u64, rows: u64) -> Checked {
         return Err(format!("{rows} rows of {k} by {n}"));
     }
     Ok(())
+}
+
+/// What a step writes whose sums become levels, where it has a range for them.
+fn levels_or_floats(to: Option<&Range8>) -> Result<Element, String> {
+    match to {
+        Some(to) if to.low > to.high => Err("its least level is above its greatest".into()),
+        Some(_) => Ok(Element::U8),
+        None => Ok(Element::F32),
+    }
 }
 
 fn finite(value: f32) -> Checked {

@@ -10,6 +10,8 @@ mod file;
 mod ops;
 pub mod program;
 mod state;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -46,6 +46,15 @@ fn numbers_of(step: &Step) -> Option<(Option<&Packed>, Range, Range)> {
     }
 }
 
+/// Bytes that [`numbers`] copies for the steps of a checked program.
+pub(super) fn read_bytes(program: &Program) -> u64 {
+    let len = |(packed, first, second): (Option<&Packed>, Range, Range)| {
+        let packed = packed.map_or([Range::default(); 3], |p| [p.bias, p.sums, p.scale]);
+        packed.iter().chain([&first, &second]).map(|range| u64::from(range.len)).sum::<u64>()
+    };
+    program.steps.iter().filter_map(numbers_of).map(len).sum()
+}
+
 /// Reads the numbers of every step of a checked program; weights that are not finite are refused.
 pub(super) fn numbers(program: &Program, weights: &[u8]) -> Result<Vec<Option<Numbers>>, OpenPlanError> {
     let finite = |range: Range| {
@@ -87,6 +96,28 @@ enum Values {
     I32(Vec<i32>),
 }
 
+/// Floats that a part of a step of a checked program needs beside its slots.
+fn floats(program: &Program) -> usize {
+    let longest = program.max_length.max(1);
+    let floats = program.steps.iter().map(|step| match step {
+        Step::Attention(s) => attention_scratch(s.keys.at(longest) as usize, s.width as usize),
+        Step::AttentionCausal(s) => attention_scratch(s.rows.at(longest) as usize, s.width as usize),
+        Step::ConvF32(s) if !plain(&s.window) => panel_f32(inputs(&s.window)) * inputs(&s.window),
+        Step::ConvTranspose(s) => {
+            let columns = products(s);
+            panel_f32(columns) * columns + columns.next_multiple_of(COLUMNS)
+        }
+        _ => 0,
+    });
+    floats.max().unwrap_or(0)
+}
+
+/// Bytes that a part of a step of a checked program needs beside its slots.
+pub(super) fn scratch_bytes(program: &Program) -> u64 {
+    let bytes = program.steps.iter().map(scratch).max().unwrap_or(0);
+    bytes as u64 + floats(program) as u64 * 4
+}
+
 /// Memory of one run.
 pub(super) struct State {
     slots: Vec<Values>,
@@ -126,27 +157,11 @@ impl State {
             Step::QuantizeRows(s) => Some(s.rows),
             _ => None,
         });
-        let floats = program.steps.iter().filter_map(|step| match step {
-            Step::Attention(s) => {
-                let keys = s.keys.at(program.max_length.max(1)) as usize;
-                Some(attention_scratch(keys, s.width as usize))
-            }
-            Step::AttentionCausal(s) => {
-                let keys = s.rows.at(program.max_length.max(1)) as usize;
-                Some(attention_scratch(keys, s.width as usize))
-            }
-            Step::ConvF32(s) if !plain(&s.window) => Some(panel_f32(inputs(&s.window)) * inputs(&s.window)),
-            Step::ConvTranspose(s) => {
-                let columns = products(s);
-                Some(panel_f32(columns) * columns + columns.next_multiple_of(COLUMNS))
-            }
-            _ => None,
-        });
         Self {
             slots: program.slots.iter().map(make).collect(),
             scratch: vec![0; scratch * parts(pool)],
             ranges: vec![RowQuant { zero: 0, scale: 1.0 }; rows],
-            floats: vec![0.0; floats.max().unwrap_or(0) * parts(pool)],
+            floats: vec![0.0; floats(program) * parts(pool)],
         }
     }
 

@@ -9,7 +9,7 @@ const PANEL: usize = 64 << 10;
 
 /// Values of a window.
 pub(super) fn inputs(w: &Window) -> usize {
-    (w.kernel_h * w.kernel_w * w.channels) as usize
+    w.kernel_h as usize * w.kernel_w as usize * w.channels as usize
 }
 
 /// Whether the picture's pixels are the rows of the product.
