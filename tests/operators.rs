@@ -11,7 +11,7 @@ use std::sync::Arc;
 use plan_support::{Dice, changed};
 use serde::Deserialize;
 use shelfsight::kernels::Isa;
-use shelfsight::runtime::compile::compile;
+use shelfsight::runtime::compile::{CompileError, compile};
 use shelfsight::runtime::plan::{Limits, Plan};
 use shelfsight::runtime::{LoadOptions, Model, ModelBytes, Pool, Tensor};
 
@@ -82,6 +82,27 @@ fn operators_give_what_onnx_runtime_gives() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[derive(Deserialize)]
+struct Refused {
+    name: String,
+    operator: String,
+}
+
+/// What no plan holds is refused by name, not compiled to something near it.
+#[test]
+fn what_a_plan_would_get_wrong_is_refused() {
+    let cases: Vec<Refused> =
+        serde_json::from_slice(&fs::read(folder().join("refused.json")).unwrap()).unwrap();
+    assert!(cases.len() > 10);
+    for Refused { name, operator } in cases {
+        let file = fs::read(folder().join(format!("{name}.onnx"))).unwrap();
+        match compile(&file, &LoadOptions::default()) {
+            Err(CompileError::Unsupported { operator: found, .. }) => assert_eq!(found, operator, "{name}"),
+            other => panic!("{name}: {:?}", other.map(|plan| plan.len())),
+        }
+    }
 }
 
 /// Programs with any word changed and the checksum made right again: refused, or run without leaving their memory.

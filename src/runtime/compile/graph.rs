@@ -150,9 +150,10 @@ impl Graph {
                     _ => return Err(node.refuse("only tensors and numbers are read as constants")),
                 };
                 graph.constants.insert(node.outputs[0].clone(), value);
-            } else if node.op == "Identity" && graph.constants.contains_key(&node.inputs[0]) {
-                let value = graph.constants[&node.inputs[0]].clone();
-                graph.constants.insert(node.outputs[0].clone(), value);
+            } else if let ("Identity", Some(value)) =
+                (node.op.as_str(), node.input(0).and_then(|name| graph.constants.get(name)))
+            {
+                graph.constants.insert(node.outputs[0].clone(), value.clone());
             } else {
                 graph.nodes.push(node);
             }

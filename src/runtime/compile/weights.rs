@@ -2,6 +2,7 @@
 
 use super::super::plan::program::{Packed, Range};
 use super::super::plan::{ALIGN, OpenPlanError};
+use super::CompileError;
 use crate::kernels::int8::{CHANNELS, COLUMNS, depthwise_order, pack_depthwise, pack_matrix};
 
 /// Weights of a quantised layer before packing, one number a column (or channel) where not said otherwise.
@@ -38,8 +39,11 @@ impl Weights {
         Ok(range)
     }
 
-    pub fn floats(&mut self, values: &[f32]) -> Result<Range, OpenPlanError> {
-        self.add(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())
+    pub fn floats(&mut self, values: &[f32]) -> Result<Range, CompileError> {
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(CompileError::Broken { reason: "a weight is no finite number".into() });
+        }
+        Ok(self.add(&values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>())?)
     }
 
     fn wholes(&mut self, values: &[i32]) -> Result<Range, OpenPlanError> {
@@ -47,13 +51,13 @@ impl Weights {
     }
 
     /// A dense layer.
-    pub fn dense(&mut self, layer: &Layer) -> Result<Packed, OpenPlanError> {
+    pub fn dense(&mut self, layer: &Layer) -> Result<Packed, CompileError> {
         let packed = pack_matrix(&layer.weights, layer.k, layer.n);
         self.layer(layer, &packed, layer.n.next_multiple_of(COLUMNS), |column| column)
     }
 
     /// A depthwise layer.
-    pub fn depthwise(&mut self, layer: &Layer) -> Result<Packed, OpenPlanError> {
+    pub fn depthwise(&mut self, layer: &Layer) -> Result<Packed, CompileError> {
         let packed = pack_depthwise(&layer.weights, layer.k, layer.n);
         self.layer(layer, &packed, layer.n.next_multiple_of(CHANNELS), depthwise_order)
     }
@@ -64,7 +68,7 @@ impl Weights {
         packed: &[u8],
         padded: usize,
         place: impl Fn(usize) -> usize,
-    ) -> Result<Packed, OpenPlanError> {
+    ) -> Result<Packed, CompileError> {
         let (mut bias, mut sums, mut scale) = (vec![0i32; padded], vec![0i32; padded], vec![0f32; padded]);
         for (i, &weight) in layer.weights.iter().enumerate() {
             sums[place(i % layer.n)] += i32::from(weight);

@@ -266,9 +266,10 @@ impl Run<'_> {
                 let scale = s.scale.map(|range| slice(self.weights, range));
                 state.with_f32(s.y, |state, y| {
                     for (y, &id) in y.chunks_exact_mut(width).zip(&state.i32(s.ids)[..count]) {
-                        // Numbers outside the table read its nearest end: tokenizer and model then do not fit, which
-                        // the encoder's identity tells.
-                        let row = id.clamp(0, s.words as i32 - 1) as usize;
+                        // Numbers below 0 count from the end. Those outside the table read its nearest end: tokenizer
+                        // and model then do not fit, which the encoder's identity tells.
+                        let from_start = if id < 0 { id.saturating_add(s.words as i32) } else { id };
+                        let row = from_start.clamp(0, s.words as i32 - 1) as usize;
                         if let Some(scale) = scale {
                             let bytes = &scale[row * 4..][..4];
                             let scale = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
@@ -537,7 +538,7 @@ impl Run<'_> {
         let outside = &mut scratch[..channels + SLACK];
         outside.fill(s.outside);
         let row = w.out_width as usize * channels;
-        let cost = row * (w.kernel_h * w.kernel_w) as usize;
+        let cost = row * w.kernel_h as usize * w.kernel_w as usize;
         state.with_u8(s.y, |state, y| {
             let layer = int8::Depthwise {
                 x: state.u8(s.x),

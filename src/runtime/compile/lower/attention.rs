@@ -186,7 +186,7 @@ impl Lowering<'_> {
                 ("Where", _) => self.hidden(node, at, &mut scores)?,
                 ("Softmax", _)
                     if [-1, scores.q.dims.len() as i64 - i64::from(scores.q.bare)]
-                        .contains(&node.int("axis", -1)) =>
+                        .contains(&node.int("axis", if self.opset < 13 { 1 } else { -1 })) =>
                 {
                     scores.normalised = true;
                     true

@@ -2,7 +2,7 @@
 
 use super::{Lowering, Value};
 use crate::runtime::compile::CompileError;
-use crate::runtime::compile::graph::Node;
+use crate::runtime::compile::graph::{Constant, Node};
 use crate::runtime::plan::program::{Binary, BinaryOp, Select, Size, Spread, Step};
 
 impl Lowering<'_> {
@@ -33,7 +33,9 @@ impl Lowering<'_> {
 
     pub(super) fn compare(&mut self, node: &Node) -> Result<(), CompileError> {
         // One number on the right leaves the value as it lies, repeated or not.
-        let number = self.constant(node, 1).filter(|c| c.dims.iter().product::<usize>() == 1);
+        let rank = node.input(0).and_then(|name| self.values.get(name)).map_or(0, Value::rank);
+        let one = |c: &&Constant| c.dims.iter().product::<usize>() == 1 && c.dims.len() <= rank;
+        let number = self.constant(node, 1).filter(one);
         let number = number.map(|c| c.as_floats()[0]);
         let ops = ops(&node.op);
         match number {

@@ -280,8 +280,7 @@ impl Lowering<'_> {
 fn spread(a: &Value, b: &Value) -> Option<(Spread, Size, Size)> {
     let one = Size::of(1);
     let all = a.memory();
-    let rank = |v: &Value| v.dims.len() + usize::from(!v.bare);
-    if rank(b) > rank(a) {
+    if b.rank() > a.rank() {
         return None;
     }
     if b.dims.iter().all(|d| *d == one) {

@@ -9,7 +9,8 @@ use crate::runtime::compile::graph::{Constant, Data, Node, constant};
 const MAX_VALUES: usize = 1 << 22;
 
 /// Operators whose result could be huge for small inputs, or that are about weights, which stay as they are.
-const KEPT: [&str; 4] = ["DequantizeLinear", "QuantizeLinear", "Constant", "DynamicQuantizeLinear"];
+const KEPT: [&str; 5] =
+    ["DequantizeLinear", "QuantizeLinear", "Constant", "DynamicQuantizeLinear", "BatchNormalization"];
 
 /// An input's name and what is known of it.
 type Given<'a> = (&'a String, &'a Constant);

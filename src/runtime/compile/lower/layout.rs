@@ -113,6 +113,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn same(&mut self, node: &Node) -> Result<(), CompileError> {
+        let trains = || !self.constant(node, 2).is_some_and(|c| c.as_floats() == [0.0]);
+        if node.op == "Dropout" && node.input(2).is_some() && trains() {
+            return Err(node.refuse("it is in training mode; export the model in evaluation mode"));
+        }
         let value = self.seen(node, 0)?;
         self.set(node, value);
         Ok(())
@@ -277,6 +281,7 @@ impl Lowering<'_> {
         self.picture(node, &mut value)?;
         let refuse = |why: &str| node.refuse(why.to_owned());
         let [channels, height, width] = value.sides(node)?;
+        plain_sizes(node)?;
         let factors = if let Some(sizes) = self.constant(node, 3).and_then(|c| c.wholes()) {
             let [_, c, h, w] = sizes[..] else {
                 return Err(refuse("it resizes other axes than height and width"));
@@ -312,6 +317,15 @@ impl Lowering<'_> {
         self.set(node, out);
         Ok(())
     }
+}
+
+/// Refuses what changes the sizes that a Resize is given.
+pub(super) fn plain_sizes(node: &Node) -> Result<(), CompileError> {
+    let all = node.ints("axes").is_none_or(|axes| axes == [0, 1, 2, 3]);
+    if !all || node.text("keep_aspect_ratio_policy", "stretch") != "stretch" {
+        return Err(node.refuse("its sizes must be of all axes as they are, without a policy"));
+    }
+    Ok(())
 }
 
 fn reshaped(node: &Node, full: &[Size], wanted: &[Number]) -> Result<Vec<Size>, CompileError> {

@@ -70,6 +70,8 @@ struct Quantised {
     constant: String,
     scale: Vec<f32>,
     zero: Vec<i64>,
+    /// What each of several scales is of.
+    axis: usize,
 }
 
 /// What only transformers need while they are lowered.
@@ -85,6 +87,8 @@ struct Known {
     /// Pairs of an item's number (0) and a computed place in it.
     places: HashMap<String, Value>,
     rows: HashMap<String, QuantisedRows>,
+    /// Names of values that are whole numbers in the graph, floats as they may be here.
+    wholes: HashSet<String>,
     /// Names of the rows' scales and zero points, which steps keep to themselves.
     inner: HashSet<String>,
 }
@@ -161,16 +165,21 @@ impl Lowering<'_> {
         let dims: Vec<Size> = input.dims[1.min(input.dims.len())..]
             .iter()
             .map(|side| match side {
-                Some(side) => Size::of(*side as u32),
+                Some(side) => u32::try_from(*side).ok().map(Size::of),
                 None => {
                     self.program.max_length = self.longest;
-                    Size { fixed: 0, per: 1 }
+                    Some(Size { fixed: 0, per: 1 })
                 }
             })
-            .collect();
-        let size = product(&dims).filter(|_| !input.dims.is_empty()).ok_or_else(|| CompileError::Broken {
+            .collect::<Option<_>>()
+            .unwrap_or_default();
+        let whole = dims.len() + 1 == input.dims.len();
+        let size = product(&dims).filter(|_| whole).ok_or_else(|| CompileError::Broken {
             reason: format!("the input `{}` has no batch axis or is too large", input.name),
         })?;
+        if input.whole {
+            self.known.wholes.insert(input.name.clone());
+        }
         let element = if input.whole { Element::I32 } else { Element::F32 };
         let buffer = self.buffer(element, size);
         let port = Port { name: input.name.clone(), whole: input.whole, dims: dims.clone(), slot: buffer };
@@ -197,6 +206,7 @@ impl Lowering<'_> {
     }
 
     fn node(&mut self, node: &Node) -> Result<(), CompileError> {
+        self.note_wholes(node)?;
         if self.fold(node) {
             return self.rows_of_table(node);
         }
@@ -399,6 +409,11 @@ impl Value {
     /// ONNX axes (without batch) in memory order.
     fn order(&self) -> Vec<usize> {
         if self.picture { vec![1, 2, 0] } else { (0..self.dims.len()).collect() }
+    }
+
+    /// Axes that ONNX sees.
+    fn rank(&self) -> usize {
+        self.dims.len() + usize::from(!self.bare)
     }
 
     /// Values before, along and after an axis in memory.

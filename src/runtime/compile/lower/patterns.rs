@@ -168,7 +168,7 @@ impl Lowering<'_> {
         let (sigmoid, a) = match node.op.as_str() {
             "Sigmoid" => (node, 1.0),
             "Mul" => {
-                let a = self.constant(node, 1)?.float()?;
+                let a = self.constant(node, 1).filter(|c| c.dims.len() < 2)?.float()?;
                 (g.only_reader(&node.outputs[0]).filter(|n| n.op == "Sigmoid")?, a)
             }
             _ => return None,

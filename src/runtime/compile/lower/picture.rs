@@ -16,12 +16,11 @@ struct Affine {
 }
 
 impl Lowering<'_> {
-    /// Constant floats behind an input, dequantised if need be (scales along `axis`), and their shape.
+    /// Constant floats behind an input, dequantised if need be, and their shape.
     pub(super) fn float_weights(
         &self,
         node: &Node,
         input: usize,
-        axis: usize,
     ) -> Result<(Vec<f32>, Vec<usize>), CompileError> {
         let refuse = || node.refuse(format!("its input {input} is no float constant"));
         if let Some(constant) = self.constant(node, input) {
@@ -30,11 +29,11 @@ impl Lowering<'_> {
         let q = node.input(input).and_then(|name| self.quantised.get(name)).ok_or_else(refuse)?;
         let constant = self.constants_by_name(&q.constant).ok_or_else(refuse)?;
         let values = constant.wholes().ok_or_else(refuse)?;
-        let side = if q.scale.len() == 1 { 1 } else { *constant.dims.get(axis).ok_or_else(refuse)? };
+        let side = if q.scale.len() == 1 { 1 } else { *constant.dims.get(q.axis).ok_or_else(refuse)? };
         if side != q.scale.len() {
             return Err(refuse());
         }
-        let inner: usize = constant.dims.iter().skip(axis + 1).product();
+        let inner: usize = constant.dims.iter().skip(q.axis + 1).product();
         let of = |i: usize| if side == 1 { 0 } else { i / inner % side };
         let values =
             values.iter().enumerate().map(|(i, &v)| (v - q.zero[of(i)]) as f32 * q.scale[of(i)]).collect();
@@ -46,8 +45,20 @@ impl Lowering<'_> {
         if node.input(2).is_none() {
             return Ok(vec![0.0; n]);
         }
-        let (bias, _) = self.float_weights(node, 2, 0)?;
-        if bias.len() == n { Ok(bias) } else { Err(node.refuse("its bias is not a constant a column")) }
+        let (bias, _) = self.float_weights(node, 2)?;
+        if bias.len() == n && self.by_column(node, n) {
+            return Ok(bias);
+        }
+        Err(node.refuse("its bias is not a constant a column"))
+    }
+
+    /// Whether a layer's bias, as long as it has outputs, lies along them: Gemm takes a number a row too.
+    pub(super) fn by_column(&self, node: &Node, n: usize) -> bool {
+        let constant = node.input(2).and_then(|name| match self.quantised.get(name) {
+            Some(quantised) => self.constants_by_name(&quantised.constant),
+            None => self.constants_by_name(name),
+        });
+        n == 1 || constant.is_some_and(|c| c.dims.last() == Some(&n))
     }
 
     /// A picture of floats with fixed sides.
@@ -74,6 +85,9 @@ impl Lowering<'_> {
     }
 
     fn affine(&self, node: &Node) -> Result<Affine, CompileError> {
+        if node.int("training_mode", 0) != 0 {
+            return Err(node.refuse("it is in training mode; export the model in evaluation mode"));
+        }
         let floats = |input| self.constant(node, input).and_then(Constant::floats);
         let (Some(gain), Some(shift), Some(mean), Some(variance)) =
             (floats(1), floats(2), floats(3), floats(4))
@@ -94,7 +108,7 @@ impl Lowering<'_> {
     /// A convolution with float weights; takes in a batch normalisation right after it.
     pub(super) fn conv_f32(&mut self, node: &Node) -> Result<(), CompileError> {
         let (x, [channels, height, width]) = self.float_picture(node)?;
-        let (mut values, dims) = self.float_weights(node, 1, 0)?;
+        let (mut values, dims) = self.float_weights(node, 1)?;
         let filters = Filters::of(node, &dims, channels)?;
         let out = filters.out;
         let window = window(node, [height, width, channels], filters.kernel)?;
@@ -124,7 +138,7 @@ impl Lowering<'_> {
 
     pub(super) fn conv_transpose(&mut self, node: &Node) -> Result<(), CompileError> {
         let (x, [channels, height, width]) = self.float_picture(node)?;
-        let (values, dims) = self.float_weights(node, 1, 1)?;
+        let (values, dims) = self.float_weights(node, 1)?;
         let [inputs, out, kh, kw] = dims[..] else {
             return Err(node.refuse("only convolutions over pictures are compiled"));
         };
@@ -199,7 +213,9 @@ impl Lowering<'_> {
             return Err(node.refuse("its kernel_shape is no height and width"));
         };
         let all = node.int("count_include_pad", 0) != 0;
-        let ceil = node.int("ceil_mode", 0) != 0;
+        // The other ways to pad round by themselves.
+        let given = matches!(node.text("auto_pad", "NOTSET"), "NOTSET" | "");
+        let ceil = node.int("ceil_mode", 0) != 0 && (given || node.text("auto_pad", "") == "VALID");
         if node.int("storage_order", 0) != 0 || ceil && all && op == PoolOp::Mean {
             return Err(node.refuse("storage_order, and ceil_mode with count_include_pad, must be 0"));
         }
@@ -212,7 +228,7 @@ impl Lowering<'_> {
                 let count = (side + pads[1] as u32).saturating_sub(reach).div_ceil(stride) + 1;
                 if (count - 1) * stride >= side { count - 1 } else { count }
             };
-            let [top, left, bottom, right] = pads(node)?;
+            let [top, left, bottom, right] = if given { pads(node)? } else { [0; 4] };
             let w = &window;
             let out_height = more(height, [top, bottom], w.kernel_h, w.dilation_h, w.stride_h);
             let out_width = more(width, [left, right], w.kernel_w, w.dilation_w, w.stride_w);

@@ -32,15 +32,21 @@ fn level(value: f32, levels: Levels) -> u8 {
 impl Lowering<'_> {
     /// Scale and zero point (inputs 1 and 2) of a quantised activation.
     fn levels(&self, node: &Node) -> Result<Levels, CompileError> {
+        const U8: i64 = 2;
+        const I8: i64 = 3;
         let scale = self.constant(node, 1).and_then(|c| c.float());
         let scale = scale.filter(|s| s.is_finite() && *s > 0.0);
         let scale = scale.ok_or_else(|| node.refuse("its scale is not one positive number"))?;
         let zero = match self.constant(node, 2).map(|c| &c.data) {
-            None => 0,
+            None if node.input(2).is_some() => {
+                return Err(node.refuse("its zero point is computed while running"));
+            }
+            None if matches!(node.int("output_dtype", 0), 0 | U8) => 0,
+            None if node.int("output_dtype", 0) == I8 => 128,
             Some(Data::U8(zero)) if zero.len() == 1 => zero[0],
             // Signed values are kept 128 higher.
             Some(Data::I8(zero)) if zero.len() == 1 => (i16::from(zero[0]) + 128) as u8,
-            Some(_) => return Err(node.refuse("its zero point is not one 8-bit number")),
+            _ => return Err(node.refuse("its zero point is not one 8-bit number")),
         };
         Ok(Levels { scale, zero })
     }
@@ -117,12 +123,23 @@ impl Lowering<'_> {
         let scale = self.constant(node, 1).and_then(|c| c.floats()).map(<[f32]>::to_vec);
         let scale = scale.filter(|s| s.iter().all(|v| v.is_finite()));
         let scale = scale.ok_or_else(|| node.refuse("its scale is computed while running or not finite"))?;
-        let zero = self.constant(node, 2).and_then(|c| c.wholes()).unwrap_or_else(|| vec![0; scale.len()]);
+        let zero = match node.input(2) {
+            None => vec![0; scale.len()],
+            Some(_) => self.constant(node, 2).and_then(|c| c.wholes()).unwrap_or_default(),
+        };
         if zero.len() != scale.len() || scale.is_empty() {
-            return Err(node.refuse("scale and zero point differ in length"));
+            return Err(node.refuse("scale and zero point differ in length, or are computed while running"));
         }
+        if node.int("block_size", 0) != 0 {
+            return Err(node.refuse("scales of blocks are not held; quantise by tensor or by axis"));
+        }
+        let rank = self.constants_by_name(name).map_or(0, |c| c.dims.len());
+        let axis = node.int("axis", 1);
+        let axis = usize::try_from(if axis < 0 { axis + rank as i64 } else { axis }).unwrap_or(rank);
+        // A vector has only one.
+        let axis = if rank == 1 { 0 } else { axis };
         let constant = name.to_owned();
-        self.quantised.insert(node.outputs[0].clone(), Quantised { constant, scale, zero });
+        self.quantised.insert(node.outputs[0].clone(), Quantised { constant, scale, zero, axis });
         Ok(())
     }
 
@@ -140,7 +157,9 @@ impl Lowering<'_> {
             return None;
         }
         let levels = self.levels(reader).ok()?;
-        let range = Range8 { zero: levels.zero, low: level(low, levels), high: level(high, levels) };
+        // Where the bounds of a Clip cross, the greatest holds.
+        let low = level(low.min(high), levels);
+        let range = Range8 { zero: levels.zero, low, high: level(high, levels) };
         taken.push(reader.outputs[0].clone());
         Some(Target { name: reader.outputs[0].clone(), levels, range, taken })
     }
@@ -192,7 +211,7 @@ impl Lowering<'_> {
         let values = constant.wholes().ok_or_else(|| refuse("its weights are floats"))?;
         let side = *constant.dims.get(axis).ok_or_else(|| refuse("its weights have too few axes"))?;
         let inner: usize = constant.dims[axis + 1..].iter().product();
-        if weights.scale.len() != 1 && weights.scale.len() != side {
+        if weights.scale.len() != 1 && (weights.scale.len() != side || weights.axis != axis) {
             return Err(refuse("its weights are not scaled by output"));
         }
         let of = |i: usize| if weights.scale.len() == 1 { 0 } else { i / inner % side };
@@ -219,7 +238,7 @@ impl Lowering<'_> {
             floats.map(|f| f.iter().map(|&v| v.into()).collect())
         };
         let floats = floats
-            .filter(|f| f.len() == n)
+            .filter(|f| f.len() == n && self.by_column(node, n))
             .ok_or_else(|| node.refuse("its bias is not a constant a column"))?;
         let whole =
             |(bias, scale): (&f64, &f64)| if *scale == 0.0 { 0 } else { (bias / scale).round() as i32 };

@@ -11,6 +11,9 @@ use crate::runtime::plan::program::{Element, Embed, LinearF32, LinearRows, Quant
 pub(super) struct QuantisedRows {
     values: Value,
     ranges: u32,
+    /// Names of their scale and zero point.
+    scale: String,
+    zero: String,
 }
 
 impl Lowering<'_> {
@@ -86,7 +89,8 @@ impl Lowering<'_> {
         }
         self.step(Step::QuantizeRows(QuantizeRows { x: x.buffer, y, ranges, rows, width: last.fixed }));
         let values = Value { buffer: y, ..x };
-        self.known.rows.insert(node.outputs[0].clone(), QuantisedRows { values, ranges });
+        let (scale, zero) = (node.outputs[1].clone(), node.outputs[2].clone());
+        self.known.rows.insert(node.outputs[0].clone(), QuantisedRows { values, ranges, scale, zero });
         for name in &node.outputs[1..] {
             self.known.inner.insert(name.clone());
         }
@@ -106,7 +110,13 @@ impl Lowering<'_> {
         let weights = self.constant(node, 1).ok_or_else(|| refuse("its right side is not constant"))?;
         let [k, n] = weights.dims[..] else { return Err(refuse("its right side is no matrix")) };
         let values = weights.wholes().ok_or_else(|| refuse("its right side is not 8-bit"))?;
-        let zero = self.constant(node, 3).and_then(Constant::wholes).unwrap_or_else(|| vec![0]);
+        if node.input(2) != Some(&rows.zero) {
+            return Err(refuse("its left side's zero point is left out or another's"));
+        }
+        let zero = match node.input(3) {
+            None => vec![0],
+            Some(_) => self.constant(node, 3).and_then(Constant::wholes).unwrap_or_default(),
+        };
         let zero_of = |i: usize| zero[if zero.len() == n { i % n } else { 0 }];
         let fits = zero.len() == 1 || zero.len() == n;
         let s8: Option<Vec<i8>> =
@@ -117,15 +127,18 @@ impl Lowering<'_> {
         let cast = self.graph.only_reader(&node.outputs[0]).filter(|n| n.op == "Cast").ok_or_else(pattern)?;
         let mul = self.graph.only_reader(&cast.outputs[0]).filter(|n| n.op == "Mul").ok_or_else(pattern)?;
         let other = mul.inputs.iter().find(|i| **i != cast.outputs[0]).ok_or_else(pattern)?;
-        let scales =
-            self.graph.maker(other).filter(|n| n.op == "Mul" && self.is_inner(n)).ok_or_else(pattern)?;
+        let scales = self
+            .graph
+            .maker(other)
+            .filter(|n| n.op == "Mul" && n.inputs.contains(&rows.scale))
+            .ok_or_else(pattern)?;
         let scale = scales.inputs.iter().find_map(|i| self.constants_by_name(i)).ok_or_else(pattern)?;
         let scale = scale.floats().filter(|s| s.len() == 1 || s.len() == n).ok_or_else(pattern)?;
         let scale: Vec<f32> = (0..n).map(|i| scale[if scale.len() == 1 { 0 } else { i }]).collect();
         let mut taken = vec![cast.outputs[0].clone(), scales.outputs[0].clone(), mul.outputs[0].clone()];
         let mut out = mul.outputs[0].clone();
         let mut offset = vec![0.0; n];
-        if let Some((add, bias)) = self.bias_after(&out, n) {
+        if let Some((add, bias)) = self.bias_after(&out, &rows.values, n) {
             offset = bias;
             out = add.outputs[0].clone();
             taken.push(out.clone());
@@ -155,12 +168,13 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// An Add of a constant for each of `n` columns that alone reads a value.
-    fn bias_after(&self, name: &str, n: usize) -> Option<(&Node, Vec<f32>)> {
+    /// An Add of a constant for each of `n` columns that alone reads a value with as many axes as `like`.
+    fn bias_after(&self, name: &str, like: &Value, n: usize) -> Option<(&Node, Vec<f32>)> {
         let add = self.graph.only_reader(name).filter(|node| node.op == "Add")?;
         let other = add.inputs.iter().find(|i| *i != name)?;
         let constant = self.constants_by_name(other)?;
-        let values = constant.floats().filter(|v| v.len() == n && constant.dims.last() == Some(&n))?;
+        let fits = constant.dims.last() == Some(&n) && constant.dims.len() <= like.rank();
+        let values = constant.floats().filter(|v| v.len() == n && fits)?;
         Some((add, values.to_vec()))
     }
 
@@ -170,7 +184,7 @@ impl Lowering<'_> {
         self.plain(&mut x);
         let refuse = |why: &str| node.refuse(why.to_owned());
         let transposed = node.op == "Gemm" && node.int("transB", 0) != 0;
-        let (values, sides) = self.float_weights(node, 1, usize::from(!transposed))?;
+        let (values, sides) = self.float_weights(node, 1)?;
         let [rows, columns] = sides[..] else { return Err(refuse("its right side is no float matrix")) };
         let (k, n) = if transposed { (columns, rows) } else { (rows, columns) };
         if x.dims.last() != Some(&Size::of(k as u32)) || n == 0 {
@@ -186,7 +200,7 @@ impl Lowering<'_> {
         let mut out = node.outputs[0].clone();
         let mut bias = self.float_bias(node, n)?;
         if node.input(2).is_none()
-            && let Some((add, after)) = self.bias_after(&out, n)
+            && let Some((add, after)) = self.bias_after(&out, &x, n)
         {
             out = add.outputs[0].clone();
             taken = Some(out.clone());

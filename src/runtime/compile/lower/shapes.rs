@@ -44,6 +44,30 @@ impl Lowering<'_> {
         even.then_some(Number::Side(size))
     }
 
+    /// Keeps what ONNX calls whole numbers apart, and refuses the operators that cut a fraction off.
+    pub(super) fn note_wholes(&mut self, node: &Node) -> Result<(), CompileError> {
+        const WHOLE: [i64; 2] = [6, 7];
+        let of = |input: usize| {
+            let constant = self.constant(node, input).is_some_and(|c| c.wholes().is_some());
+            constant || node.input(input).is_some_and(|name| self.known.wholes.contains(name))
+        };
+        let whole = match node.op.as_str() {
+            "ArgMax" => true,
+            "Cast" => WHOLE.contains(&node.int("to", 1)),
+            "Where" => of(1),
+            "Equal" | "Less" | "LessOrEqual" | "Greater" | "GreaterOrEqual" | "DequantizeLinear" => false,
+            _ => of(0),
+        };
+        let computed = node.inputs.iter().any(|name| self.values.contains_key(name));
+        if whole && computed && matches!(node.op.as_str(), "Div" | "ReduceMean") {
+            return Err(node.refuse("whole numbers are not divided while running; cast to floats before"));
+        }
+        if whole {
+            self.known.wholes.extend(node.outputs.iter().cloned());
+        }
+        Ok(())
+    }
+
     pub(super) fn cast(&mut self, node: &Node) -> Result<(), CompileError> {
         const F64: i64 = 11;
         const BOOL: i64 = 9;

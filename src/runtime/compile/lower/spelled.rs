@@ -1,6 +1,7 @@
 //! Operators of transformers that no fused step takes in: products of two computed values, softmax, splits.
 
 use super::attention::Scores;
+use super::layout::plain_sizes;
 use super::shapes::Number;
 use super::{Lowering, Value, product};
 use crate::runtime::compile::CompileError;
@@ -299,6 +300,7 @@ impl Lowering<'_> {
     pub(super) fn resize_linear(&mut self, node: &Node) -> Result<(), CompileError> {
         let (x, [channels, height, width]) = self.float_picture(node)?;
         let refuse = |why: &str| node.refuse(why.to_owned());
+        plain_sizes(node)?;
         let sizes = self.constant(node, 3).and_then(Constant::wholes);
         let scales = self.constant(node, if node.op == "Upsample" { 1 } else { 2 });
         let sides = match (sizes, scales.and_then(Constant::floats)) {
@@ -307,7 +309,12 @@ impl Lowering<'_> {
                 _ => None,
             },
             (None, Some(&[1.0, 1.0, down, right])) => {
-                Some([(height as f64 * f64::from(down)).floor(), (width as f64 * f64::from(right)).floor()])
+                // As factors count, in floats; a rest would move every pixel.
+                let sides = [height as f32 * down, width as f32 * right];
+                if sides.iter().any(|side| side.fract() != 0.0) {
+                    return Err(refuse("its factors leave part of a pixel over; export it with sizes"));
+                }
+                Some(sides.map(f64::from))
             }
             _ => None,
         };

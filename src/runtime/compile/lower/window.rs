@@ -20,8 +20,13 @@ impl Filters {
         let [out, per_group, kh, kw] = *dims else {
             return Err(node.refuse("only convolutions over pictures are compiled"));
         };
-        let group = node.int("group", 1).max(1) as usize;
-        if per_group * group != channels || out % group != 0 || out == 0 || kh * kw == 0 {
+        let group = usize::try_from(node.int("group", 1)).unwrap_or(0);
+        if group == 0
+            || per_group.checked_mul(group) != Some(channels)
+            || out % group != 0
+            || out == 0
+            || kh * kw == 0
+        {
             return Err(
                 node.refuse(format!("weights {dims:?} do not fit {channels} channels in {group} groups"))
             );
@@ -81,7 +86,7 @@ pub(super) fn window(
     let pair = |name: &str| -> Result<[usize; 2], CompileError> {
         match node.ints(name) {
             None => Ok([1, 1]),
-            Some(&[a, b]) if a > 0 && b > 0 => Ok([a as usize, b as usize]),
+            Some(&[a, b]) if [a, b].iter().all(|s| (1..1 << 14).contains(s)) => Ok([a as usize, b as usize]),
             Some(other) => Err(node.refuse(format!("{name} {other:?}"))),
         }
     };
