@@ -53,6 +53,7 @@ fn pack(folder: &Path) -> std::path::PathBuf {
         images: folder.to_owned(),
         index: IndexParams { seed: 0, ..IndexParams::default() },
         auto: None,
+        rerank: false,
         skip_bad: false,
         created: 0,
         generator: "bench".to_owned(),

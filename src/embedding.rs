@@ -5,6 +5,9 @@ use std::fmt;
 /// Largest dimension accepted for an [`Embedding`]; no encoder in use comes near it.
 pub const MAX_DIM: usize = 8192;
 
+/// Most numbers of a picture's local descriptors.
+pub const MAX_CELL_VALUES: usize = 1 << 16;
+
 /// A vector of length 1, shape `[d]`, in the space of the encoder that made it.
 ///
 /// Cosine similarity of two embeddings is their dot product.
@@ -47,6 +50,47 @@ impl Embedding {
     /// Cosine similarity, or `None` if the dimensions differ.
     pub fn cosine(&self, other: &Self) -> Option<f32> {
         (self.dim() == other.dim()).then(|| self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum())
+    }
+}
+
+/// Local descriptors of a picture: one for each cell of a square grid, row by row, `[side², width]`. A cell's length says
+/// how much it stands out; its direction, what it shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cells {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Cells {
+    /// `values` is `[cells, width]`.
+    ///
+    /// # Errors
+    /// [`EmbeddingError`] if there is none, too many, or one is not finite.
+    pub fn new(values: Vec<f32>, width: usize) -> Result<Self, EmbeddingError> {
+        let found = values.len();
+        if width == 0 || found == 0 || !found.is_multiple_of(width) || found > MAX_CELL_VALUES {
+            return Err(EmbeddingError::Dimension { found });
+        }
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(at) => Err(EmbeddingError::NotFinite { at }),
+            None => Ok(Self { width, values }),
+        }
+    }
+
+    /// Cells.
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    /// Numbers of a cell.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Each cell's numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod options;
 pub mod pack;
 pub mod preprocess;
 pub mod quant;
+pub mod rerank;
 pub mod runtime;
 
 #[cfg(feature = "build")]

@@ -26,6 +26,8 @@ pub struct FindOptions {
     pub barcode: bool,
     /// How far to search a large catalogue.
     pub depth: Depth,
+    /// Compare the picture with the first products cell by cell and order them anew. The pack must have been built for it.
+    pub rerank: bool,
     /// Ends the query early once raised.
     pub cancel: Option<Cancel>,
 }
@@ -45,7 +47,15 @@ pub enum Depth {
 
 impl Default for FindOptions {
     fn default() -> Self {
-        Self { top: 10, filters: Vec::new(), region: None, barcode: true, depth: Depth::Auto, cancel: None }
+        Self {
+            top: 10,
+            filters: Vec::new(),
+            region: None,
+            barcode: true,
+            depth: Depth::Auto,
+            rerank: false,
+            cancel: None,
+        }
     }
 }
 
@@ -60,13 +70,15 @@ pub struct ScanOptions {
     pub max_boxes: usize,
     /// Read barcodes from the picture (feature `barcode`).
     pub barcode: bool,
+    /// Order the first products of each box anew, as [`FindOptions::rerank`].
+    pub rerank: bool,
     /// Ends the scan early once raised.
     pub cancel: Option<Cancel>,
 }
 
 impl Default for ScanOptions {
     fn default() -> Self {
-        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true, cancel: None }
+        Self { top: 3, filters: Vec::new(), max_boxes: 100, barcode: true, rerank: false, cancel: None }
     }
 }
 

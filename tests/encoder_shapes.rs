@@ -111,6 +111,7 @@ fn files<M: serde::Serialize>(manifest: &M, model: &str, tokenizer: Option<&str>
         manifest_json: serde_json::to_vec(manifest).unwrap(),
         model: read(model),
         tokenizer: tokenizer.map(read),
+        ..EncoderFiles::default()
     }
 }
 

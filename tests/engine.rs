@@ -98,7 +98,7 @@ fn refuses_another_encoder() {
     let path = shop.build(IndexKind::Flat).unwrap();
     let open = |model: &str, compiled: bool| {
         let manifest_json = manifest("image", model);
-        let mut files = EncoderFiles { manifest_json, model: fixture(model), tokenizer: None };
+        let mut files = EncoderFiles { manifest_json, model: fixture(model), ..EncoderFiles::default() };
         if compiled {
             files.model = compile_model(&files).unwrap();
         }

@@ -271,6 +271,9 @@ pub struct BuildArgs {
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
     #[arg(long, value_name = "image=PATH,text=PATH", value_delimiter = ',')]
     pub encoder: Vec<EncoderChoice>,
+    /// Keep local descriptors, 1.6 kB a picture, for `find --rerank`, `scan --rerank` and `eval --rerank`.
+    #[arg(long)]
+    pub rerank: bool,
     /// Leave out rows and pictures that cannot be used (counted and named) instead of stopping.
     #[arg(long)]
     pub skip_bad: bool,
@@ -328,6 +331,9 @@ pub struct FindArgs {
     /// Only products with this column value, as 'category=Snacks' or 'attr.size=1 l|2 l', or none of them, as 'brand!=A|B'; may be repeated.
     #[arg(long)]
     pub filter: Vec<Filter>,
+    /// Compare the photo with the first products cell by cell and order them anew (the pack must have been built with --rerank).
+    #[arg(long)]
+    pub rerank: bool,
 }
 
 /// `shelfsight scan`
@@ -344,6 +350,9 @@ pub struct ScanArgs {
     /// Only products with this column value; may be repeated.
     #[arg(long)]
     pub filter: Vec<Filter>,
+    /// Compare each box with its first products cell by cell and order them anew (the pack must have been built with --rerank).
+    #[arg(long)]
+    pub rerank: bool,
     /// Write the photo with boxes and names (a .png or .jpg, or a folder if PHOTO is one).
     #[arg(long)]
     pub annotate: Option<PathBuf>,
@@ -367,6 +376,9 @@ pub struct EvalArgs {
     /// Do not read barcodes, to measure looks and words alone.
     #[arg(long)]
     pub no_barcode: bool,
+    /// Order the first products anew by their local descriptors, as `find --rerank`.
+    #[arg(long)]
+    pub rerank: bool,
     /// The same catalogue built with `--index flat`, to say what compression loses.
     #[arg(long, value_name = "PACK")]
     pub exact: Option<PathBuf>,
@@ -374,7 +386,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "CSV")]
     pub submission: Option<PathBuf>,
     /// Judge the lists of this file, in the form of a submission, instead of searching.
-    #[arg(long, value_name = "CSV", conflicts_with_all = ["pack", "images", "report", "no_barcode", "exact", "submission", "scan", "label"])]
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["pack", "images", "report", "no_barcode", "rerank", "exact", "submission", "scan", "label"])]
     pub ranked: Option<PathBuf>,
     /// Photos show several products: search the whole photo, then each box in it, by Product1M's metrics.
     #[arg(long, conflicts_with_all = ["exact", "submission", "report"])]

@@ -14,15 +14,17 @@ macro_rules! weights {
 
 /// The shipped image encoder, text encoder and detector.
 pub fn shipped() -> Models {
-    let files = |manifest: &[u8], model: &[u8], tokenizer: Option<&[u8]>| EncoderFiles {
+    let files = |manifest: &[u8], model: &[u8]| EncoderFiles {
         manifest_json: manifest.to_vec(),
         model: model.to_vec(),
-        tokenizer: tokenizer.map(<[u8]>::to_vec),
+        ..EncoderFiles::default()
     };
+    let image = files(weights!("image.json"), weights!("image.plan"));
+    let text = files(weights!("text.json"), weights!("text.plan"));
     Models {
-        image: Some(files(weights!("image.json"), weights!("image.plan"), None)),
-        text: Some(files(weights!("text.json"), weights!("text.plan"), Some(weights!("tokenizer.json")))),
-        detector: Some(files(weights!("detector.json"), weights!("detector.plan"), None)),
+        image: Some(EncoderFiles { reranker: Some(weights!("rerank.json").to_vec()), ..image }),
+        text: Some(EncoderFiles { tokenizer: Some(weights!("tokenizer.json").to_vec()), ..text }),
+        detector: Some(files(weights!("detector.json"), weights!("detector.plan"))),
     }
 }
 

@@ -239,6 +239,7 @@ fn a_broken_plan_stops_the_build() {
         serde_json::from_slice(&fs::read(weights.join("image.json")).unwrap()).unwrap();
     manifest["model"] = "mine.plan".into();
     fs::write(dir.join("image.json"), manifest.to_string()).unwrap();
+    fs::copy(weights.join("rerank.json"), dir.join("rerank.json")).unwrap();
     fs::write(dir.join("bad.csv"), CATALOGUE).unwrap();
     let args = build("x.shelf", &["--encoder", "image=image.json"]);
     let try_with = |bytes: &[u8]| {

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from shelfsight_models.pipeline import load_config
 from shelfsight_models.release import ReleaseConfig
+from shelfsight_models.rerank.matches import KEPT
 
 HERE = Path(__file__).parent
 CONFIG = ReleaseConfig(
     image=load_config(HERE / "image_v2.py"),
     text_config=load_config(HERE / "text_v2.py"),
     cross="image_v2",
+    cells=KEPT,
 )

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parity = command("parity", _parity, "float against int8")
     for sub in (quantise, calibrate, parity):
         sub.add_argument("--weights", type=Path, default=Path("weights"))
+    parity.add_argument("--binary", type=Path, help="the built `shelfsight`: compare its compiled models too")
     evaluate = command("evaluate", _evaluate, "accuracy of shipped encoders", config=False)
     evaluate.add_argument(
         "--onnx", type=Path, default=Path("weights/image.onnx"), help="its manifest lies beside it"
@@ -72,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         "--ways", default="matches,transformer", help="rows to train, comma-separated, or all"
     )
     rerank.add_argument("--seed", type=int, help="another seed than the config's")
+    rerank.add_argument(
+        "--ship", type=Path, metavar="JSON", help="write the scorer that ships, measure nothing"
+    )
+    rerank.add_argument("--binary", type=Path, help="measure packs of this built `shelfsight` instead")
+    rerank.add_argument("--out", type=Path, help="with --binary: folder for packs and answers")
+    rerank.add_argument("--weights", type=Path, default=Path("weights"))
     rerank.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     item = command("item", _item, "ITEm: one vector of picture and words, against its variants")
     item.add_argument("--ways", default="all", help="variants to train, comma-separated, or all")
@@ -165,7 +172,8 @@ def _unseen(options) -> int:
 def _parity(options) -> int:
     from .release import check_parity
 
-    print(json.dumps(check_parity(_config(options), data_dir(options.data), options.runs, options.weights)))
+    where = (data_dir(options.data), options.runs, options.weights)
+    print(json.dumps(check_parity(_config(options), *where, options.binary)))
     return 0
 
 
@@ -191,10 +199,22 @@ def _evaluate(options) -> int:
 
 def _rerank(options) -> int:
     from .pipeline import load_config
-    from .rerank.evaluate import recipes, run
+    from .rerank import product
+    from .rerank.evaluate import recipes, run, scorer_without
+    from .rerank.matches import save
 
     config = _changed(_config(options), options)
     image = load_config(options.config.with_name(f"{config.image}.py"))
+    if options.ship:
+        save(scorer_without(config, image, data_dir(options.data), options.runs), options.ship)
+        return 0
+    if options.binary:
+        release = load_config(options.config.with_name("release_v2.py"))
+        where = (data_dir(options.data), options.runs, options.weights / "image.json")
+        options.out.mkdir(parents=True, exist_ok=True)
+        for name, row in product.run(config, release, *where, options.binary, options.out).items():
+            print(f"{name:30s} n={row['queries']:4d} R@1 {row['r@1']} change {row['difference']}")
+        return 0
     folds = [int(f) for f in options.folds.split(",")]
     ways = ["matches", *recipes(config)] if options.ways == "all" else options.ways.split(",")
     for name, rows in run(config, image, data_dir(options.data), options.runs, folds, ways).items():

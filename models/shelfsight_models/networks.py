@@ -81,12 +81,20 @@ class Block(nn.Module):
         self.project = Conv(mid, cout, 1, act=False)
         self.skip = stride == 1 and cin == cout
 
+    def inner(self, x: Tensor) -> Tensor:
+        """The depthwise map."""
+        return self.depthwise(x if self.expand is None else self.expand(x))
+
+    def outer(self, x: Tensor, inner: Tensor) -> Tensor:
+        """The block's output, of its input and its depthwise map."""
+        y = self.project(inner)
+        return x + y if self.skip else y
+
     def forward(self, x: Tensor, taps: list[Tensor] | None = None) -> Tensor:
-        y = self.depthwise(x if self.expand is None else self.expand(x))
+        y = self.inner(x)
         if taps is not None:
             taps.append(pool(y))
-        y = self.project(y)
-        return x + y if self.skip else y
+        return self.outer(x, y)
 
 
 class Backbone(nn.Module):
@@ -123,6 +131,15 @@ class Backbone(nn.Module):
             x = self.blocks[i](x, taps if i == self.tap else None)
         return x
 
+    def maps(self, x: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """The last block's output and the tapped depthwise map, `[n, C, h, w]`, of what `front` gave."""
+        for i in range(start, len(self.blocks)):
+            y = self.blocks[i].inner(x)
+            if i == self.tap:
+                tapped = y
+            x = self.blocks[i].outer(x, y)
+        return x, tapped
+
     def parts(self, x: Tensor, cut: int, taps: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Pooled head and tap of what `front` gave. `taps` holds what an earlier `middle` call tapped, if
         it did.
@@ -139,6 +156,27 @@ class Backbone(nn.Module):
         return self.back(self.front(x, 0), 0)
 
 
+class Cells(nn.Module):
+    """Local descriptors `[n, width, h − 1, w − 1]`, each over 2 × 2 places of the two maps.
+
+    `projection` is `[1 + width, C]`: the mean of the maps' channels, the last block's before the tapped ones,
+    and the axes. Cells are left at the lengths they have: those that stand out are long.
+    """
+
+    def __init__(self, projection: Tensor, last: int):
+        super().__init__()
+        mean, axes = projection[0], projection[1:]
+        self.last = nn.Conv2d(last, len(axes), 1)
+        self.tapped = nn.Conv2d(len(mean) - last, len(axes), 1, bias=False)
+        with torch.no_grad():
+            self.last.weight.copy_(axes[:, :last, None, None])
+            self.last.bias.copy_(-axes @ mean)
+            self.tapped.weight.copy_(axes[:, last:, None, None])
+
+    def forward(self, last: Tensor, tapped: Tensor) -> Tensor:
+        return F.avg_pool2d(self.last(last) + self.tapped(tapped), 2, 1)
+
+
 class ImageEncoder(nn.Module):
     """Backbone and projections to a unit vector `[n, dim]`, made of two parts.
 
@@ -146,6 +184,8 @@ class ImageEncoder(nn.Module):
     numbers, may be 0) is a whitening of the middle of the net in closed form, which moves no weight of the
     net: that is what helps with products that were not in training. `share` is its length beside the learned
     part's 1. Texts have zeros there.
+
+    With `cells` the local descriptors come as a second output.
     """
 
     def __init__(self, learned: int, generic: int = 0, share: float = 0.0, backbone: Backbone | None = None):
@@ -156,10 +196,12 @@ class ImageEncoder(nn.Module):
         self.generic = nn.Linear(tap, generic) if generic else None
         self.learned, self.share = learned, share
         self.dim = learned + generic
+        self.cells: Cells | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        head, tap = self.backbone.parts(self.backbone.stem(x), 0)
-        return self.join(head, tap)
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        last, tapped = self.backbone.maps(self.backbone.stem(x), 0)
+        vector = self.join(pool(self.backbone.head(last)), pool(tapped))
+        return vector if self.cells is None else (vector, self.cells(last, tapped))
 
     def embed(self, features: Tensor) -> Tensor:
         """Unit vectors of features `[n, width]` as `Backbone.back` gives them."""

@@ -13,7 +13,9 @@ from . import parity, pipeline
 from .data import Picture, load_picture, resize, to_input
 from .evaluate import fit_calibration
 from .export import export_onnx
+from .networks import Cells
 from .quantise import below_gemm, quantise_dynamic_text, quantise_static
+from .rerank.maps import SIDE, axes_path
 from .shipped import ShippedImage, ShippedText, check_manifest, reference
 from .text import TextEncoder
 from .train_image import ImageConfig, held_out
@@ -49,6 +51,7 @@ class ReleaseConfig:
     image: ImageConfig
     text_config: TextConfig
     cross: str = "cross"  # name of the cross-validation whose folds fit the score curves
+    cells: int = 0  # numbers of a local descriptor; 0 for none
     quantise: QuantiseConfig = field(default_factory=QuantiseConfig)
 
 
@@ -65,11 +68,17 @@ def calibration_inputs(config: ReleaseConfig, pictures: list[Picture]) -> np.nda
 def export_image(config: ReleaseConfig, runs: Path) -> Path:
     """`runs/NAME/image.float.onnx`."""
     encoder = pipeline.load_encoder(config.image, runs)
+    outputs = ["embedding"]
+    if config.cells:
+        axes = np.load(axes_path(runs, config.cross))[: 1 + config.cells]
+        last = encoder.backbone.blocks[-1].project.weight.shape[0]
+        encoder.cells = Cells(torch.from_numpy(axes), last)
+        outputs.append("cells")
     encoder.fold()
     path = runs / config.image.name / "image.float.onnx"
     size = config.image.views.size
-    axes = {"image": {0: "batch"}, "embedding": {0: "batch"}}
-    export_onnx(encoder, (torch.zeros(1, 3, size, size),), path, ["image"], ["embedding"], axes)
+    batch = {name: {0: "batch"} for name in ("image", *outputs)}
+    export_onnx(encoder, (torch.zeros(1, 3, size, size),), path, ["image"], outputs, batch)
     return path
 
 
@@ -129,6 +138,13 @@ def manifests(config: ReleaseConfig, calibration: dict[str, dict], weights: Path
         "input": "image",
         "preprocess": prep,
     }
+    if config.cells:
+        image["local"] = {
+            "output": "cells",
+            "side": SIDE,
+            "width": config.cells,
+            "reranker": "rerank.json",
+        }
     text = {
         "kind": "text",
         "name": "shelfsight-text",
@@ -151,17 +167,30 @@ def write_reference(weights: Path) -> None:
     (weights / "reference.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
-def check_parity(config: ReleaseConfig, root: Path, runs: Path, weights: Path, count: int = 200) -> dict:
-    """Float against int8 over val photos and catalogue titles."""
+def check_parity(
+    config: ReleaseConfig,
+    root: Path,
+    runs: Path,
+    weights: Path,
+    binary: Path | None = None,
+    count: int = 200,
+) -> dict:
+    """Float against int8 over val photos and catalogue titles, as ONNX Runtime runs them; with `binary` also
+    the compiled text encoder.
+    """
     products, pictures = pipeline.everything(root)
     val = [load_picture(p.path) for p in pictures if p.split == "val"][:count]
     image_float = ShippedImage(weights / "image.json", runs / config.image.name / "image.float.onnx")
     text_float = ShippedText(weights / "text.json", runs / config.text_config.name / "text.float.onnx")
     titles = [p.title for p in products[:: max(1, len(products) // count)]]
-    return {
+    exact = text_float.embed(titles)
+    found = {
         "image": parity.compare(image_float.embed(val), ShippedImage(weights / "image.json").embed(val)),
-        "text": parity.compare(text_float.embed(titles), ShippedText(weights / "text.json").embed(titles)),
+        "text": parity.compare(exact, ShippedText(weights / "text.json").embed(titles)),
     }
+    if binary:
+        found["text, compiled"] = parity.compare(exact, parity.compiled_texts(binary, titles))
+    return found
 
 
 def score_pairs(

@@ -1,9 +1,20 @@
+import json
+
 import numpy as np
 import torch
 
 from shelfsight_models.rerank.evaluate import consistent_matches, first_is_right, mean_best_cosine
 from shelfsight_models.rerank.maps import SIDE, Described
-from shelfsight_models.rerank.matches import PAIR, match_logits, pair_features, train_matches
+from shelfsight_models.rerank.matches import (
+    PAIR,
+    MatchScorer,
+    match_logits,
+    normal,
+    pair_features,
+    save,
+    stored,
+    train_matches,
+)
 from shelfsight_models.rerank.networks import (
     LandmarkReranker,
     PairMlp,
@@ -162,3 +173,48 @@ def test_matching_cells_are_told_from_shuffled_ones_of_products_never_seen():
     assert first_is_right(match_logits(model, found, lists), lists).mean() > 0.9
     missing = Lists(lists.query, np.where(lists.right, lists.short, -1), lists.cosine, lists.right)
     assert np.isneginf(match_logits(model, found, missing)[:, 0]).all()
+
+
+def _numbered_cells(seed: int) -> np.ndarray:
+    i = np.arange(49 * 64)
+    whole = (i * 7919 + seed * 104729 + (i // 64) * (i % 64) * 37) % 2001
+    scale = 1 + (np.arange(49) * 5 % 7) / 3
+    return ((whole - 1000) / 500.0).reshape(49, 64) * scale[:, None]
+
+
+def test_pair_features_are_those_of_the_library():
+    # src/rerank/matches.rs holds the same numbers.
+    query, candidate = _numbered_cells(1), _numbered_cells(2)
+    candidate[:30] = _numbered_cells(1)[5:35] + 0.3 * _numbered_cells(3)[:30]
+    found = pair_features(query, stored(candidate[None]), np.array([0.625]))[0]
+    want = [0.625, 0.7056, 0.6633, 0.7136, 0.6757, -0.1786, 0.6327, 0.4082, 0.0051]
+    want += [0.99, 0.9889, 0.9845, 0.9048, 0.856, 0.3781, 0.1372]
+    want += [0.99, 0.9889, 0.9845, 0.9048, 0.856, 0.2377, 0.1584]
+    assert np.abs(found - want).max() < 1e-3
+
+
+def test_stored_cells_are_few_numbers():
+    cells = _numbered_cells(4)[None]
+    kept = stored(cells)
+    cosine = (normal(kept) * normal(cells)).sum(-1)
+    assert cosine.min() > 0.99
+    # Seven levels each side, relative to the largest of a cell.
+    levels = kept[0, 3] / np.abs(kept[0, 3]).max() * 7
+    assert np.allclose(levels, np.rint(levels), atol=1e-4)
+    assert stored(np.zeros((1, 49, 64))).max() == 0
+
+
+def test_a_saved_scorer_scores_the_same(tmp_path):
+    torch.manual_seed(0)
+    model = MatchScorer().eval()
+    model.mean.uniform_(-1, 1)
+    model.deviation.uniform_(0.5, 2)
+    save(model, tmp_path / "rerank.json")
+    file = json.loads((tmp_path / "rerank.json").read_text())
+    x = torch.randn(5, len(file["mean"]))
+    scaled = (x - torch.tensor(file["mean"])) / torch.tensor(file["deviation"])
+    hidden = torch.nn.functional.gelu(scaled @ torch.tensor(file["hidden"]).T + torch.tensor(file["bias"]))
+    score = hidden @ torch.tensor(file["out"])
+    # The last bias moves all scores of a list alike and is left out.
+    whole = model(x)
+    assert torch.allclose(whole - whole[0], score - score[0], atol=1e-4)

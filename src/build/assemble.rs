@@ -11,6 +11,7 @@ use crate::detect::{self, Detector, DetectorManifest};
 use crate::encode::{EncoderFiles, EncoderId, ImageEncoder, ImageManifest, TextEncoder, TextManifest};
 use crate::index::IndexParams;
 use crate::pack::{EncoderMeta, LicenceMeta, PackMeta, PackWriter, VERSION};
+use crate::rerank::{CellLayout, Reranker};
 
 /// Models that go into a pack.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,8 @@ pub struct BuildOptions {
     pub index: IndexParams,
     /// Choose kind and parameters by measuring instead, for so many bytes a row if given; `index` gives the seed.
     pub auto: Option<Option<usize>>,
+    /// Keep local descriptors of every picture, so that queries can be reranked.
+    pub rerank: bool,
     /// Leave out pictures that cannot be used, and products that nothing can find then, instead of stopping.
     pub skip_bad: bool,
     /// Unix time written into the pack, in seconds.
@@ -105,7 +108,8 @@ pub fn build_pack(
     let (models, notes) = compile::compiled(models);
     let models = &models;
     let loaded = Loaded::new(models)?;
-    let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), options, progress)?;
+    let layout = if options.rerank { Some(loaded.cell_layout(models)?) } else { None };
+    let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), layout, options, progress)?;
     let (mut texts, unread_texts) = embed::texts(rows, loaded.text.as_ref(), progress)?;
     let (rows, unfindable) = findable(rows, &mut images, &mut texts, options.skip_bad)?;
     let image_index = index::build(&images, options, progress)?;
@@ -137,7 +141,7 @@ pub fn build_pack(
         compacted_from: None,
     };
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
-    let (meta, bytes) = write::write(out, &meta, &rows, models, indexes)?;
+    let (meta, bytes) = write::write(out, &meta, &rows, models, layout, indexes)?;
     let unread_on_phones = loaded.text.as_ref().and_then(|e| e.unread_on_phones()).map(str::to_owned);
     Ok(BuildReport { meta, bytes, skipped, unfindable, unread_texts, models: notes, unread_on_phones })
 }
@@ -222,6 +226,15 @@ impl Loaded {
             text: models.text.as_ref().map(text).transpose().map_err(named("text encoder"))?,
             detector: models.detector.as_ref().map(detector).transpose()?,
         })
+    }
+
+    /// How local descriptors are kept; the reranker that reads them is checked.
+    fn cell_layout(&self, models: &Models) -> Result<CellLayout, BuildError> {
+        let local = self.image.as_ref().and_then(|encoder| encoder.manifest().local.as_ref());
+        let reranker = models.image.as_ref().and_then(|files| files.reranker.as_ref());
+        let (local, reranker) = local.zip(reranker).ok_or(BuildError::NoReranker)?;
+        Reranker::from_json(reranker)?;
+        Ok(CellLayout { side: local.side, width: local.width })
     }
 
     fn licences(&self) -> Vec<LicenceMeta> {

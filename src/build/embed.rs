@@ -11,6 +11,7 @@ use super::error::{BuildError, ImageFault};
 use crate::embedding::Embedding;
 use crate::encode::{EncodeError, ImageEncoder, TextEncoder, product_texts};
 use crate::preprocess::{self, DecodeOptions};
+use crate::rerank::CellLayout;
 
 /// Vectors of one kind, in product order.
 #[derive(Default)]
@@ -20,6 +21,8 @@ pub(super) struct Embedded {
     pub vectors: Vec<f32>,
     /// Product of each vector.
     pub products: Vec<u32>,
+    /// Local descriptors of each picture, where they are kept.
+    pub cells: Vec<u8>,
 }
 
 impl Embedded {
@@ -30,10 +33,12 @@ impl Embedded {
     }
 }
 
-/// Vectors of all pictures; with `skip_bad`, what could not be used instead of an error.
+/// Vectors of all pictures, and their local descriptors if `layout` is given; with `skip_bad`, what could not be used
+/// instead of an error.
 pub(super) fn images(
     rows: &[CatalogueRow],
     encoder: Option<&ImageEncoder>,
+    layout: Option<CellLayout>,
     options: &BuildOptions,
     progress: Progress<'_>,
 ) -> Result<(Embedded, Vec<SkippedImage>), BuildError> {
@@ -48,12 +53,14 @@ pub(super) fn images(
     let (total, done) = (work.len() as u64, AtomicU32::new(0));
     progress(BuildStep::Images, 0, total);
     let decode = DecodeOptions { shrink_to: Some(encoder.picture_side()), ..DecodeOptions::default() };
-    let embed = |image: &String| -> Result<Embedding, ImageFault> {
+    // Vector and local descriptors.
+    type Looks = Result<(Embedding, Vec<u8>), ImageFault>;
+    let embed = |image: &String| -> Looks {
         let photo = preprocess::open(&options.images.join(image), &decode)?;
-        Ok(encoder.encode(&photo.frame(), None)?)
+        let (vector, cells) = encoder.encode_cells_until(&photo.frame(), None, None)?;
+        Ok((vector, layout.map_or_else(Vec::new, |layout| layout.encode(cells.as_ref()))))
     };
-    let results: Vec<OnceLock<Result<Embedding, ImageFault>>> =
-        work.iter().map(|_| OnceLock::new()).collect();
+    let results: Vec<OnceLock<Looks>> = work.iter().map(|_| OnceLock::new()).collect();
     let refused = |at: usize| {
         let (_, row, image) = work[at];
         let result = embed(image);
@@ -80,7 +87,10 @@ pub(super) fn images(
     let (mut embedded, mut skipped) = (Embedded::default(), Vec::new());
     for (&(product, row, image), result) in work.iter().zip(results) {
         match result.into_inner() {
-            Some(Ok(vector)) => embedded.push(product, &vector),
+            Some(Ok((vector, cells))) => {
+                embedded.push(product, &vector);
+                embedded.cells.extend(cells);
+            }
             Some(Err(reason)) => skipped.push(SkippedImage {
                 line: row.line,
                 id: row.id.clone(),

@@ -6,6 +6,7 @@ use crate::engine::OpenEngineError;
 use crate::index::{BuildIndexError, OpenIndexError, SearchError};
 use crate::pack::WritePackError;
 use crate::preprocess::DecodeError;
+use crate::rerank::RerankerError;
 
 /// Why one picture cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,14 @@ pub enum BuildError {
         /// Largest number.
         max: usize,
     },
+    /// Nothing to rerank with.
+    #[error(
+        "the image encoder has no local descriptors or no reranker, which --rerank needs; name both in its manifest (`local`), or build without"
+    )]
+    NoReranker,
+    /// The reranker cannot be read.
+    #[error(transparent)]
+    Reranker(#[from] RerankerError),
     /// A product that nothing can find.
     #[error(
         "line {line}: product {id:?} has no picture, no text and no GTIN, so nothing can find it; give it one of them"

@@ -9,8 +9,10 @@ use super::error::BuildError;
 use super::index::Part;
 use crate::engine::{Engine, EngineOptions};
 use crate::pack::{
-    GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, RecordsWriter, RowsView, SectionKind,
+    CellsView, GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, RecordsWriter, RowsView,
+    SectionKind,
 };
+use crate::rerank::CellLayout;
 
 /// An index with the vectors it was made of.
 pub(super) type Indexed<'a> = (Option<&'a Part>, &'a Embedded);
@@ -21,6 +23,7 @@ pub(super) fn write(
     meta: &PackMeta,
     rows: &[&CatalogueRow],
     models: &Models,
+    layout: Option<CellLayout>,
     [images, texts]: [Indexed<'_>; 2],
 ) -> Result<(PackMeta, u64), BuildError> {
     let mut writer = PackWriter::create(out)?;
@@ -36,6 +39,13 @@ pub(super) fn write(
             writer.section(quantizer, &index.built.quantizer)?;
             writer.section(codes, &index.built.codes)?;
         }
+    }
+    if let Some(layout) = layout {
+        let (side, width) = (layout.side as u16, layout.width as u16);
+        let rows = images.1.products.len() as u32;
+        writer.section(SectionKind::ImageCells, &CellsView::to_bytes(side, width, rows, &images.1.cells))?;
+        let reranker = models.image.as_ref().and_then(|files| files.reranker.as_deref());
+        writer.section(SectionKind::ImageReranker, reranker.unwrap_or_default())?;
     }
     // What was written is what a phone will open: read it all back before the old pack goes.
     writer.finish_checked(|written| {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 const MAX_BYTES: u64 = 2 << 30;
 
 /// What a manifest and the files beside it hold, unparsed; also for detectors.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncoderFiles {
     /// The manifest as it is in the file.
     pub manifest_json: Vec<u8>,
@@ -18,9 +18,11 @@ pub struct EncoderFiles {
     pub model: Vec<u8>,
     /// `tokenizer.json`, if the manifest names one.
     pub tokenizer: Option<Vec<u8>>,
+    /// The reranker of an image encoder's local descriptors, if the manifest names one.
+    pub reranker: Option<Vec<u8>>,
 }
 
-/// Reads a manifest and the model and tokenizer that it names, relative to its folder.
+/// Reads a manifest and the model, tokenizer and reranker that it names, relative to its folder.
 ///
 /// # Errors
 /// [`ReadEncoderError`] names the file that is missing, unreadable or no manifest.
@@ -29,6 +31,11 @@ pub fn read_encoder_files(manifest_path: &Path) -> Result<EncoderFiles, ReadEnco
     struct Names {
         model: String,
         tokenizer: Option<String>,
+        local: Option<Local>,
+    }
+    #[derive(Deserialize)]
+    struct Local {
+        reranker: Option<String>,
     }
     let manifest_json = read(manifest_path)?;
     let names: Names = serde_json::from_slice(&manifest_json)
@@ -36,7 +43,9 @@ pub fn read_encoder_files(manifest_path: &Path) -> Result<EncoderFiles, ReadEnco
     let folder = manifest_path.parent().unwrap_or(Path::new(""));
     let model = read(&folder.join(names.model))?;
     let tokenizer = names.tokenizer.map(|name| read(&folder.join(name))).transpose()?;
-    Ok(EncoderFiles { manifest_json, model, tokenizer })
+    let reranker = names.local.and_then(|local| local.reranker);
+    let reranker = reranker.map(|name| read(&folder.join(name))).transpose()?;
+    Ok(EncoderFiles { manifest_json, model, tokenizer, reranker })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ReadEncoderError> {

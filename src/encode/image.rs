@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::manifest::ImageManifest;
-use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector};
+use super::{EncodeError, EncoderId, LoadEncoderError, cells, list, single_vector};
 use crate::cancel::Cancel;
-use crate::embedding::Embedding;
+use crate::embedding::{Cells, Embedding};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 use crate::preprocess::{Layout, prepare};
-use crate::runtime::{self, Model, ModelBytes, Picture, Pool, RunError, Tensor};
+use crate::runtime::{self, Model, ModelBytes, Picture, Pool, Tensor};
 
 /// An image network with its preprocessing.
 pub struct ImageEncoder {
@@ -18,6 +18,8 @@ pub struct ImageEncoder {
     id: EncoderId,
     model: Box<dyn Model>,
     output: usize,
+    /// Place of the local descriptors among the outputs.
+    local: Option<usize>,
 }
 
 impl ImageEncoder {
@@ -62,10 +64,12 @@ impl ImageEncoder {
         };
         port("input", &manifest.input, model.input_names())?;
         let output = port("output", &manifest.output, model.output_names())?;
+        let local = manifest.local.as_ref().map(|local| port("output", &local.output, model.output_names()));
+        let local = local.transpose()?;
         if let Some(other) = model.input_names().iter().find(|n| **n != manifest.input) {
             return Err(LoadEncoderError::Unfed { name: manifest.name, port: other.clone() });
         }
-        Ok(Self { manifest, id, model, output })
+        Ok(Self { manifest, id, model, output, local })
     }
 
     /// The unit vector of `region` (upright pixels; the whole frame if `None`).
@@ -87,6 +91,33 @@ impl ImageEncoder {
         region: Option<Rect>,
         cancel: Option<&Cancel>,
     ) -> Result<Embedding, EncodeError> {
+        self.vector(self.run(frame, region, cancel)?)
+    }
+
+    /// As [`encode_until`](Self::encode_until), with the local descriptors, if the encoder gives them.
+    ///
+    /// # Errors
+    /// As [`encode_until`](Self::encode_until).
+    pub fn encode_cells_until(
+        &self,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        cancel: Option<&Cancel>,
+    ) -> Result<(Embedding, Option<Cells>), EncodeError> {
+        let outputs = self.run(frame, region, cancel)?;
+        let cells = match (&self.manifest.local, self.local) {
+            (Some(local), Some(at)) => Some(cells(&self.manifest.name, outputs.get(at), local)?),
+            _ => None,
+        };
+        Ok((self.vector(outputs)?, cells))
+    }
+
+    fn run(
+        &self,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        cancel: Option<&Cancel>,
+    ) -> Result<Vec<Tensor>, EncodeError> {
         let prepared = prepare(frame, region, &self.manifest.preprocess)?;
         let spec = &self.manifest.preprocess;
         let picture = Picture {
@@ -97,7 +128,8 @@ impl ImageEncoder {
             planar: spec.layout == Layout::Nchw,
             floats: &|| prepared.values(spec),
         };
-        self.vector(self.model.run_picture(&self.manifest.input, &picture, cancel))
+        let outputs = self.model.run_picture(&self.manifest.input, &picture, cancel);
+        outputs.map_err(|e| EncodeError::of_run(&self.manifest.name, e))
     }
 
     /// The unit vector of a tensor that is prepared already, of the shape that the preprocessing gives.
@@ -106,13 +138,13 @@ impl ImageEncoder {
     /// As [`encode`](Self::encode).
     pub fn encode_values(&self, values: Vec<f32>) -> Result<Embedding, EncodeError> {
         let shape = self.manifest.preprocess.shape().to_vec();
-        self.vector(self.model.run(vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })]))
+        let input = vec![(self.manifest.input.as_str(), Tensor::F32 { shape, data: values })];
+        let outputs = self.model.run(input).map_err(|e| EncodeError::of_run(&self.manifest.name, e))?;
+        self.vector(outputs)
     }
 
-    fn vector(&self, outputs: Result<Vec<Tensor>, RunError>) -> Result<Embedding, EncodeError> {
-        let name = &self.manifest.name;
-        let outputs = outputs.map_err(|e| EncodeError::of_run(name, e))?;
-        single_vector(name, outputs.into_iter().nth(self.output), self.manifest.dim)
+    fn vector(&self, outputs: Vec<Tensor>) -> Result<Embedding, EncodeError> {
+        single_vector(&self.manifest.name, outputs.into_iter().nth(self.output), self.manifest.dim)
     }
 
     /// Lets the threads of `pool` help from now on; vectors stay the same.

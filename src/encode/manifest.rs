@@ -7,6 +7,9 @@ use crate::runtime::LoadOptions;
 
 /// Largest dimension of an encoder's output.
 pub const MAX_MODEL_DIM: usize = 4096;
+/// Largest grid of local descriptors, and most numbers of one.
+const MAX_SIDE: usize = 16;
+const MAX_WIDTH: usize = 256;
 /// Largest number of tokens of a text.
 pub const MAX_TOKENS: usize = 512;
 
@@ -76,6 +79,9 @@ pub struct ImageManifest {
     pub input: String,
     /// Name of the graph's output, f32 `[B, dim]`.
     pub output: String,
+    /// Local descriptors, if the graph gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<LocalOutput>,
     /// Crop, resize and normalisation.
     pub preprocess: ImageSpec,
     /// From cosines to probabilities; without it matches are ranked by bare cosine.
@@ -87,6 +93,21 @@ pub struct ImageManifest {
     /// Whom to credit.
     #[serde(default)]
     pub attribution: String,
+}
+
+/// Local descriptors of an image encoder, a second output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalOutput {
+    /// Name of the graph's output, f32 `[B, width, side, side]`.
+    pub output: String,
+    /// Cells a side of the grid.
+    pub side: usize,
+    /// Numbers a cell.
+    pub width: usize,
+    /// File of the reranker that was trained on them, relative to the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranker: Option<String>,
 }
 
 /// From token vectors to one vector.
@@ -173,7 +194,10 @@ impl ImageManifest {
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
             shapes: vec![(self.input.clone(), self.preprocess.shape().to_vec())],
-            outputs: vec![self.output.clone()],
+            outputs: std::iter::once(&self.output)
+                .chain(self.local.as_ref().map(|local| &local.output))
+                .cloned()
+                .collect(),
         }
     }
 
@@ -194,6 +218,16 @@ impl ImageManifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         check_common(&self.name, &self.space, self.dim, self.calibration.as_ref())?;
         check_names(&[("input", &self.input), ("output", &self.output)])?;
+        if let Some(local) = &self.local {
+            check_names(&[("local.output", &local.output)])?;
+            let (side, width) = (local.side, local.width);
+            if !(1..=MAX_SIDE).contains(&side)
+                || !(2..=MAX_WIDTH).contains(&width)
+                || !width.is_multiple_of(2)
+            {
+                return Err(ManifestError::Local { side, width });
+            }
+        }
         Ok(self.preprocess.validate()?)
     }
 }
@@ -281,6 +315,16 @@ pub enum ManifestError {
     Dim {
         /// Value given.
         found: usize,
+    },
+    /// A grid that cannot be, or descriptors of an odd or too large number of values.
+    #[error(
+        "manifest: `local` is {side} cells a side of {width} numbers; expected 1 to {MAX_SIDE}, and an even number from 2 to {MAX_WIDTH}"
+    )]
+    Local {
+        /// Cells a side given.
+        side: usize,
+        /// Numbers given.
+        width: usize,
     },
     /// Token limit.
     #[error("manifest: `max_tokens` is {found}; expected 1 to {MAX_TOKENS}")]

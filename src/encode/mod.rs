@@ -16,13 +16,13 @@ pub use files::{EncoderFiles, ReadEncoderError, read_encoder_files};
 pub use id::EncoderId;
 pub use image::ImageEncoder;
 pub use manifest::{
-    Calibration, Calibrations, ImageManifest, ImageTag, MAX_MODEL_DIM, MAX_TOKENS, ManifestError, Pooling,
-    TextInputs, TextManifest, TextTag,
+    Calibration, Calibrations, ImageManifest, ImageTag, LocalOutput, MAX_MODEL_DIM, MAX_TOKENS,
+    ManifestError, Pooling, TextInputs, TextManifest, TextTag,
 };
 pub use text::TextEncoder;
 pub use texts::product_texts;
 
-use crate::embedding::{Embedding, EmbeddingError};
+use crate::embedding::{Cells, Embedding, EmbeddingError};
 use crate::preprocess::PrepareError;
 use crate::runtime::{LoadModelError, RunError, Tensor};
 
@@ -155,6 +155,22 @@ fn single_vector(name: &str, output: Option<Tensor>, dim: usize) -> Result<Embed
         Some(Tensor::F32 { data, .. }) if data.len() == dim => unit(name, data),
         other => Err(wrong_output(name, other.as_ref(), format!("f32 [1, {dim}]"))),
     }
+}
+
+/// The cells in an output `[1, width, side, side]`.
+fn cells(name: &str, output: Option<&Tensor>, local: &LocalOutput) -> Result<Cells, EncodeError> {
+    let &LocalOutput { side, width, .. } = local;
+    let (cells, shape) = (side * side, [1, width, side, side]);
+    let planes = match output {
+        Some(Tensor::F32 { shape: found, data }) if *found == shape => data,
+        other => return Err(wrong_output(name, other, format!("f32 {shape:?}"))),
+    };
+    let values = (0..cells).flat_map(|cell| planes.iter().skip(cell).step_by(cells).copied()).collect();
+    Cells::new(values, width).map_err(|source| EncodeError::Embedding {
+        name: name.into(),
+        dim: cells * width,
+        source,
+    })
 }
 
 fn unit(name: &str, values: Vec<f32>) -> Result<Embedding, EncodeError> {

@@ -7,6 +7,7 @@ use crate::detect::{DetectError, LoadDetectorError};
 use crate::encode::{EncodeError, LoadEncoderError};
 use crate::index::{OpenIndexError, SearchError};
 use crate::pack::{EncoderKind, EncoderMismatch, JournalError, OpenPackError, RecordsError};
+use crate::rerank::RerankerError;
 
 /// Why a pack cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,14 @@ pub enum FindError {
         /// Which.
         kind: EncoderKind,
     },
+    /// Nothing to rerank with.
+    #[error(
+        "the pack has no local descriptors, which reranking needs; build it with --rerank, or ask without"
+    )]
+    NoReranker,
+    /// The pack's reranker cannot be read.
+    #[error(transparent)]
+    Reranker(#[from] RerankerError),
     /// A model in the pack cannot be loaded.
     #[error("the pack's {kind} cannot be loaded: {source}")]
     LoadEncoder {

@@ -9,14 +9,16 @@ use super::side::Side;
 use super::{Engine, Found, Match, Timings};
 use crate::cancel::{Cancel, cancelled};
 use crate::embedding::Embedding;
-use crate::encode::EncodeError;
+use crate::encode::{EncodeError, ImageEncoder};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
+use crate::geometry::Rect;
 use crate::index::Bitmap;
 use crate::options::{Depth, Filter, FindOptions, MAX_TOP};
 use crate::pack::IndexSections;
 use crate::preprocess::check_region;
+use crate::rerank::CellCodes;
 
 /// Records read between two looks at the cancel flag: some tens of microseconds.
 const STEP: u32 = 1024;
@@ -45,6 +47,8 @@ pub(super) struct Wanted<'a> {
 pub struct EncodedQuery {
     pub(super) image: Option<Embedding>,
     pub(super) text: Option<Embedding>,
+    /// Of the picture, where the first products are to be ordered anew.
+    pub(super) cells: Option<CellCodes>,
     /// Read from the picture.
     pub(super) barcodes: Vec<Gtin>,
     /// The words, where they are one.
@@ -55,7 +59,8 @@ pub struct EncodedQuery {
 impl EncodedQuery {
     /// What the picture looks like, without barcodes and words; `None` if there is no picture.
     pub fn looks(&self) -> Option<Self> {
-        self.image.clone().map(|image| Self { image: Some(image), ..Self::default() })
+        let cells = self.cells.clone();
+        self.image.clone().map(|image| Self { image: Some(image), cells, ..Self::default() })
     }
 
     /// What the words mean, and the product they number if they are a GTIN; `None` if there are no words.
@@ -100,8 +105,9 @@ impl Engine {
                 check_cancel(cancel)?;
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
-            encoded.image =
-                Some(ms.measure("encode", || encoder.encode_until(frame, options.region, cancel))?);
+            let (image, cells) =
+                ms.measure("encode", || self.looks(&encoder, frame, options.region, options.rerank, cancel))?;
+            (encoded.image, encoded.cells) = (Some(image), cells);
         }
         if let Some(text) = text {
             encoded.typed = Gtin::parse(text).ok();
@@ -118,6 +124,25 @@ impl Engine {
         }
         encoded.ms = ms;
         Ok(encoded)
+    }
+
+    /// Vector of a picture, and its cells if it is to be reranked by them.
+    pub(super) fn looks(
+        &self,
+        encoder: &ImageEncoder,
+        frame: &Frame<'_>,
+        region: Option<Rect>,
+        rerank: bool,
+        cancel: Option<&Cancel>,
+    ) -> Result<(Embedding, Option<CellCodes>), FindError> {
+        if !rerank {
+            return Ok((encoder.encode_until(frame, region, cancel)?, None));
+        }
+        if !self.can_rerank() {
+            return Err(FindError::NoReranker);
+        }
+        let (vector, cells) = encoder.encode_cells_until(frame, region, cancel)?;
+        Ok((vector, cells.as_ref().map(CellCodes::of)))
     }
 
     /// The second half of [`find`](Self::find): searches and orders. Its times contain those of the encoding.
@@ -147,7 +172,12 @@ impl Engine {
         }
         // From here to the records one state: what is added or deleted meanwhile counts for the next query.
         let state = self.changes.read();
-        let evidence = ms.measure("search", || self.evidence(query, wanted, &state))?;
+        let mut evidence = ms.measure("search", || self.evidence(query, wanted, &state))?;
+        if let (Some(cells), Some(vector)) = (&query.cells, &query.image)
+            && let Some(images) = self.product_index(IndexSections::Image, &state)?
+        {
+            ms.measure("rerank", || self.rerank(cells, vector, &images, &state, &mut evidence))?;
+        }
         ms.measure("fuse", || {
             let mut order: Vec<(u32, Evidence)> = evidence.into_iter().collect();
             order.sort_by(|(a, x), (b, y)| y.order().total_cmp(&x.order()).then(a.cmp(b)));

@@ -6,6 +6,7 @@ mod find;
 mod follow;
 mod memory;
 mod models;
+mod rerank;
 mod rows;
 mod scan;
 mod side;
@@ -26,6 +27,7 @@ use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
 use crate::geometry::Rect;
 use crate::pack::{EncoderKind, IndexSections, OpenOptions, Pack, Record, RecordView, RecordsError};
+use crate::rerank::Reranker;
 use crate::runtime::Pool;
 
 pub use changes::{CodedPicture, Compacted, EditError, EntryError, NewProduct};
@@ -153,6 +155,7 @@ pub struct Engine {
     image: Slot<ImageEncoder>,
     text: Slot<TextEncoder>,
     detector: Slot<Detector>,
+    reranker: Slot<Reranker>,
     /// Of the index of pictures and of that of texts.
     places: [Places; 2],
     changes: Editable,
@@ -181,6 +184,7 @@ impl Engine {
             image: Slot::new(options.image_encoder.map(|encoder| encoder.shared(&pool))),
             text: Slot::new(options.text_encoder.map(|encoder| encoder.shared(&pool))),
             detector: Slot::new(None),
+            reranker: Slot::new(None),
             places: Default::default(),
             changes,
             pool,
@@ -193,6 +197,7 @@ impl Engine {
                 index.check_order(kind)?;
             }
         }
+        engine.cells()?;
         Ok(engine)
     }
 

@@ -17,7 +17,7 @@ impl<T> Slot<T> {
         Self(Mutex::new(value.map(Arc::new)))
     }
 
-    fn get(&self, load: impl FnOnce() -> Result<T, FindError>) -> Result<Arc<T>, FindError> {
+    pub fn get(&self, load: impl FnOnce() -> Result<T, FindError>) -> Result<Arc<T>, FindError> {
         // A poisoned lock only means that another load panicked; the slot is then still empty.
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*slot {

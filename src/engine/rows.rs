@@ -178,6 +178,14 @@ impl<'a> ProductIndex<'a> {
         lists.reconstruct(list, at)
     }
 
+    /// The row of a product that is nearest to `query`, and its cosine.
+    pub fn nearest_row(&self, query: &[f32], product: u32) -> Option<(u32, f32)> {
+        let rows = self.rows_of(product);
+        let rows = rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS));
+        let cosines = rows.filter_map(|row| Some((row, kernels::dot(query, &self.vector(row)?))));
+        cosines.max_by(|(a, x), (b, y)| x.total_cmp(y).then(b.cmp(a)))
+    }
+
     /// How near one product is to `query`, or `None` if it has no rows: the cosine of its nearest row and, with weight
     /// [`CENTROID`], that of the mean of its rows. With one row that is the row's cosine.
     ///

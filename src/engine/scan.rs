@@ -49,7 +49,9 @@ impl Engine {
                 }
             }
             let region = Some(found.rect.grow(MARGIN));
-            query.image = Some(ms.measure("encode", || encoder.encode_until(frame, region, cancel))?);
+            let (image, cells) =
+                ms.measure("encode", || self.looks(&encoder, frame, region, options.rerank, cancel))?;
+            (query.image, query.cells) = (Some(image), cells);
             let matches = self.rank(&query, &wanted, &mut ms)?;
             items.push(Item { rect: found.rect, detection: found.score, matches });
         }

@@ -27,6 +27,8 @@ pub struct ShelfOptions {
     pub label: Option<String>,
     /// Read barcodes.
     pub barcode: bool,
+    /// Order the first products anew by their local descriptors.
+    pub rerank: bool,
 }
 
 /// One way of searching, over all photos.
@@ -98,8 +100,9 @@ pub fn evaluate_shelves(
         return Err(ShelfError::NoPhoto { line: row.line });
     }
     let gallery = Gallery::new(engine, options.label.as_deref())?;
-    let find = FindOptions { top: DEPTH, barcode: options.barcode, ..FindOptions::default() };
-    let scan = ScanOptions { top: DEPTH, barcode: options.barcode, ..ScanOptions::default() };
+    let &ShelfOptions { barcode, rerank, .. } = options;
+    let find = FindOptions { top: DEPTH, barcode, rerank, ..FindOptions::default() };
+    let scan = ScanOptions { top: DEPTH, barcode, rerank, ..ScanOptions::default() };
     let (mut whole, mut boxed) = (Run::default(), Run::default());
     let (mut boxes, mut unreadable) = (Vec::new(), Vec::new());
     engine.warm_up()?;

@@ -84,6 +84,10 @@ section_kinds! {
     ImageCodes = 33, "image-codes", true, false;
     /// Product of each row of the image index.
     ImageRows = 34, "image-rows", true, true;
+    /// Local descriptors of the pictures, row by row.
+    ImageCells = 36, "image-cells", false, false;
+    /// JSON of the reranker that compares local descriptors.
+    ImageReranker = 37, "image-reranker", false, true;
     /// Quantizer of the text index.
     TextQuantizer = 40, "text-quantizer", true, false;
     /// Codes of the text index, row by row.

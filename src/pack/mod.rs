@@ -16,6 +16,7 @@
 //! [`PackWriter`] writes files, [`Pack`] opens them. `docs/pack-format.md` gives every byte and the threat model.
 
 mod blocks;
+mod cells;
 mod error;
 mod format;
 pub mod journal;
@@ -26,6 +27,7 @@ mod records;
 mod tables;
 mod writer;
 
+pub use cells::CellsView;
 pub use error::{EncoderKind, EncoderMismatch, OpenPackError, SectionFault, WritePackError};
 pub use format::{
     ALIGN, BLOCK_LEN, ENTRY_LEN, FLAG_REQUIRED, HEADER_LEN, MAGIC, MAX_SECTIONS, SectionId, SectionInfo,

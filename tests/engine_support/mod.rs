@@ -32,12 +32,13 @@ pub fn models(image: &str) -> Models {
         image: Some(EncoderFiles {
             manifest_json: manifest("image", image),
             model: fixture(image),
-            tokenizer: None,
+            ..EncoderFiles::default()
         }),
         text: Some(EncoderFiles {
             manifest_json: text,
             model: fixture("clip_text.onnx"),
             tokenizer: Some(fixture(&tokenizer)),
+            ..EncoderFiles::default()
         }),
         detector: None,
     }
@@ -96,6 +97,7 @@ impl Shop {
                 ..IndexParams::default()
             },
             auto: None,
+            rerank: false,
             skip_bad: false,
             created: 0,
             generator: "test".to_owned(),

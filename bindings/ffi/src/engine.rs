@@ -303,23 +303,24 @@ impl NativeEngine {
             || frame.as_ref().ok_or_else(|| Failure::Frame { reason: "this takes a picture".to_owned() });
         let cancel = Some(cancel);
         match work {
-            Work::Find { text, region, top } => {
+            Work::Find { text, region, top, rerank } => {
                 let region = region.map(Into::into);
                 let options = FindOptions {
                     top: top as usize,
                     filters,
                     region,
                     barcode,
+                    rerank,
                     cancel,
                     ..FindOptions::default()
                 };
                 let query = Query { frame: frame.as_ref(), text: text.as_deref() };
                 Ok(convert::found(engine.find(&query, &options)?))
             }
-            Work::Scan { top, max_boxes } => {
+            Work::Scan { top, max_boxes, rerank } => {
                 let frame = needed()?;
                 let (top, max_boxes) = (top as usize, max_boxes as usize);
-                let options = ScanOptions { top, filters, max_boxes, barcode, cancel };
+                let options = ScanOptions { top, filters, max_boxes, barcode, rerank, cancel };
                 Ok(convert::scanned(engine.scan(frame, &options)?, frame.size()))
             }
             Work::Follow { session } => {

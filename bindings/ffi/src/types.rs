@@ -48,6 +48,8 @@ pub enum Work {
         region: Option<Area>,
         /// Products to return.
         top: u32,
+        /// Compare the first products cell by cell.
+        rerank: bool,
     },
     /// Many products a picture.
     Scan {
@@ -55,6 +57,8 @@ pub enum Work {
         top: u32,
         /// Boxes to look at.
         max_boxes: u32,
+        /// Compare the first products of each box cell by cell.
+        rerank: bool,
     },
     /// One of a stream of frames, as the session's governor decides.
     Follow {

@@ -229,6 +229,7 @@ fn build_pack(catalogue: &Path, pictures: &Path, out: &Path) -> Result<BuildRepo
         images: pictures.to_owned(),
         index: commands::pack::index_params(IndexArg::Auto, None),
         auto: None,
+        rerank: true,
         skip_bad: false,
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         generator: concat!("shelfsight demo ", env!("CARGO_PKG_VERSION")).to_owned(),

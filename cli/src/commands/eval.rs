@@ -36,7 +36,7 @@ pub fn run(args: &EvalArgs, json: bool) -> Result<()> {
     check_images(&queries, images)?;
     check_outputs(args, &queries, &engine)?;
     let bar = progress::bar("queries", queries.len() as u64);
-    let find = FindOptions { barcode: !args.no_barcode, ..FindOptions::default() };
+    let find = FindOptions { barcode: !args.no_barcode, rerank: args.rerank, ..FindOptions::default() };
     let options = EvalOptions { find: Some(&find), exact: exact.as_ref() };
     let report = evaluate(&engine, &queries, images, options, &mut |done| bar.set_position(done as u64))?;
     bar.finish();

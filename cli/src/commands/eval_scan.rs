@@ -18,7 +18,7 @@ pub fn run(args: &EvalArgs, pack: &Path, images: &Path, json: bool) -> Result<()
     let queries = read_queries(&args.queries).with_context(|| args.queries.display().to_string())?;
     check_images(&queries, images)?;
     let bar = progress::bar("photos", queries.len() as u64);
-    let options = ShelfOptions { label: args.label.clone(), barcode: !args.no_barcode };
+    let options = ShelfOptions { label: args.label.clone(), barcode: !args.no_barcode, rerank: args.rerank };
     let report =
         evaluate_shelves(&engine, &queries, images, &options, &mut |done| bar.set_position(done as u64))?;
     bar.finish();

@@ -20,7 +20,12 @@ pub fn run(args: &FindArgs, json: bool) -> Result<()> {
     };
     let frame = photo.as_ref().map(|photo| photo.frame());
     let query = Query { frame: frame.as_ref(), text: args.text.as_deref() };
-    let options = FindOptions { top: args.top, filters: args.filter.clone(), ..FindOptions::default() };
+    let options = FindOptions {
+        top: args.top,
+        filters: args.filter.clone(),
+        rerank: args.rerank,
+        ..FindOptions::default()
+    };
     let found = engine.find(&query, &options)?;
     ms.extend(&found.ms);
     if json {

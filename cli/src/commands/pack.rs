@@ -38,6 +38,7 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
         images: args.images.clone(),
         index: index_params(args.index, args.bytes),
         auto: (args.index == IndexArg::Auto).then_some(args.bytes.map(|b| b as usize)),
+        rerank: args.rerank,
         skip_bad: args.skip_bad,
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
         generator: concat!("shelfsight ", env!("CARGO_PKG_VERSION")).to_owned(),

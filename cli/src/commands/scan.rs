@@ -136,7 +136,12 @@ fn photos_in(folder: &Path) -> Result<Vec<PathBuf>> {
 
 fn one(engine: &Engine, args: &ScanArgs, path: &Path, annotate: Option<&Path>, json: bool) -> Result<Value> {
     let (photo, mut ms) = super::read_photo(path)?;
-    let options = ScanOptions { top: args.top, filters: args.filter.clone(), ..ScanOptions::default() };
+    let options = ScanOptions {
+        top: args.top,
+        filters: args.filter.clone(),
+        rerank: args.rerank,
+        ..ScanOptions::default()
+    };
     let scan = engine.scan(&photo.frame(), &options).with_context(|| path.display().to_string())?;
     ms.extend(&scan.ms);
     if let Some(out) = annotate {

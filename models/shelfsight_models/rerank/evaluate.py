@@ -18,8 +18,8 @@ from ..evaluate import bootstrap, paired
 from ..networks import ImageEncoder
 from ..train_image import ImageConfig, held_out
 from ..views import Views
-from .maps import SIDE, Described, describe, fit_projection
-from .matches import match_logits, normal, train_matches
+from .maps import SIDE, Described, axes_path, describe, fit_projection
+from .matches import MatchScorer, match_logits, normal, train_matches
 from .pairs import Lists, Pairs, chosen_rows, family, questions, short_lists, training_questions
 from .train import RerankConfig, train
 
@@ -41,7 +41,7 @@ def describe_fold(config: RerankConfig, image: ImageConfig, views: Views, runs: 
     drawn = sorted({f for f in np.unique(family(views.product)) if f.startswith("synthetic")})
     rows = chosen_rows(views, out, set(drawn[fold::FOLDS]), config.augmented)
     folder = runs / f"{image.name}-fold{fold}"
-    axes = runs / f"{image.name}-cells.npy"
+    axes = axes_path(runs, image.name)
     projection = fit_projection(pipeline.imagenet_backbone(), views, image.views.cut, axes)
     encoder = fold_encoder(image, runs, fold)
     return describe(encoder, views, rows, image.views.cut, projection, folder / "cells.npz")
@@ -181,6 +181,24 @@ def run(
                 "difference": str(paired(values, base)),
             }
     return table
+
+
+def scorer_without(
+    config: RerankConfig, image: ImageConfig, root: Path, runs: Path, fold: int | None = None
+) -> MatchScorer:
+    """A scorer trained on the products of all folds but one (of all, with `None`: the one that ships), each
+    under the encoder that did not see them.
+    """
+    views = pipeline.image_views(image, root, runs)
+    products = np.unique(views.product)
+    judged = set() if fold is None else held_out(products, fold)
+    parts = []
+    for other in (f for f in range(FOLDS) if f != fold):
+        found = describe_fold(config, image, views, runs, other)
+        for question in training_questions(views, found.row, held_out(products, other), judged):
+            if len(question.query):
+                parts.append((found, short_lists(views, found, question, config.depth)))
+    return train_matches(parts, config.seed)
 
 
 def best_beta(model: torch.nn.Module, parts: list[tuple[Described, Lists]], most: int = 150) -> float:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..networks import Backbone, ImageEncoder
+from ..networks import Backbone, ImageEncoder, pool
 from ..train_image import front_rows
 from ..views import Views
 
@@ -35,14 +35,14 @@ class Described:
 @torch.no_grad()
 def cells(backbone: Backbone, front: Tensor, cut: int) -> tuple[Tensor, Tensor, Tensor]:
     """Cells `[n, SIDE², C]` of what `front` gave, pooled head and tap."""
-    kept: list[Tensor] = []
-    hook = backbone.blocks[backbone.tap].depthwise.register_forward_hook(lambda *args: kept.append(args[2]))
-    taps: list[Tensor] = []
-    last = backbone.middle(front, cut, len(backbone.blocks), taps)
-    hook.remove()
-    grid = torch.cat([F.adaptive_avg_pool2d(last, SIDE), F.adaptive_avg_pool2d(kept[0], SIDE)], 1)
-    pooled = torch.flatten(F.adaptive_avg_pool2d(backbone.head(last), 1), 1)
-    return grid.flatten(2).transpose(1, 2), pooled, taps[0]
+    last, tapped = backbone.maps(front, cut)
+    grid = torch.cat([F.adaptive_avg_pool2d(last, SIDE), F.adaptive_avg_pool2d(tapped, SIDE)], 1)
+    return grid.flatten(2).transpose(1, 2), pool(backbone.head(last)), pool(tapped)
+
+
+def axes_path(runs: Path, name: str) -> Path:
+    """Where the projection of the cells of a recipe and its folds is kept."""
+    return runs / f"{name}-cells.npy"
 
 
 def fit_projection(backbone: Backbone, views: Views, cut: int, path: Path, count: int = 600) -> np.ndarray:

@@ -7,6 +7,9 @@ A candidate is described by 23 numbers and by how each stands to the best and to
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +19,8 @@ from ..schedule import set_rate, warm_cosine
 from .maps import SIDE, Described
 from .pairs import Lists
 
+# Numbers of a cell that are kept; the first axes say most.
+KEPT = 64
 # Of the best cosines of all cells, falling, these are told.
 PLACES = (0, 4, 9, 19, 29, 39, 48)
 PAIR = 9 + 2 * len(PLACES)
@@ -26,6 +31,18 @@ def normal(cells: np.ndarray) -> np.ndarray:
     """Cells as f32 unit rows."""
     x = cells.astype(np.float32)
     return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
+
+
+def stored(cells: np.ndarray) -> np.ndarray:
+    """Cells as a pack gives them back: `KEPT` numbers in 4 bits of the largest, lengths in 8 of the longest.
+    `[…, cells, d]` → `[…, cells, KEPT]`.
+    """
+    x = cells[..., :KEPT].astype(np.float32)
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    longest = np.maximum(length.max(-2, keepdims=True), 1e-9)
+    kept = np.maximum(np.rint(length / longest * 255), length > 0)
+    largest = np.maximum(np.abs(x).max(-1, keepdims=True), 1e-9)
+    return normal(np.rint(x / largest * 7)) * kept
 
 
 def pair_features(query: np.ndarray, candidates: np.ndarray, cosine: np.ndarray) -> np.ndarray:
@@ -74,9 +91,11 @@ def list_features(found: Described, lists: Lists, rows: np.ndarray) -> np.ndarra
     out = np.zeros((len(rows), lists.short.shape[1], FEATURES), np.float32)
     for n, i in enumerate(rows):
         there = np.flatnonzero(lists.short[i] >= 0)
-        own = pair_features(
-            found.cells[lists.query[i]], found.cells[lists.short[i][there]], lists.cosine[i][there]
+        query, candidates = (
+            found.cells[lists.query[i]][..., :KEPT],
+            stored(found.cells[lists.short[i][there]]),
         )
+        own = pair_features(query, candidates, lists.cosine[i][there])
         out[n, there] = np.concatenate([own, own - own.max(0), own - own.mean(0)], 1)
     return out
 
@@ -132,6 +151,26 @@ def train_matches(
         loss.backward()
         optimiser.step()
     return model.eval()
+
+
+def save(model: MatchScorer, path: Path) -> None:
+    """The scorer as the library reads it."""
+    hidden, out = model.net[0], model.net[3]
+
+    def numbers(values: Tensor) -> list:
+        return np.vectorize(lambda v: float(f"{v:.6g}"))(values.detach().numpy()).tolist()
+
+    file = {
+        "kind": "rerank",
+        "version": 1,
+        "name": "shelfsight-rerank",
+        "mean": numbers(model.mean),
+        "deviation": numbers(model.deviation),
+        "hidden": numbers(hidden.weight),
+        "bias": numbers(hidden.bias),
+        "out": numbers(out.weight[0]),
+    }
+    path.write_text(json.dumps(file) + "\n", encoding="utf-8")
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ class Question:
     name: str
     query: np.ndarray  # int [q]
     gallery: np.ndarray  # int [g]
+    own: bool = False  # a query's own picture may be found
 
 
 @dataclass
@@ -81,6 +82,7 @@ def training_questions(views: Views, rows: np.ndarray, out: set[str], without: s
     grocery = np.char.startswith(product, "grocery") & known & (views.split[rows] == "train")
     datakick = np.char.startswith(product, "datakick") & known
     drawn = np.char.startswith(product, "synthetic")
+    real = grocery | datakick
     mine = np.isin(product, sorted(out))
     photos = np.flatnonzero(grocery & clean & (kind == "photo"))
     return [
@@ -92,6 +94,8 @@ def training_questions(views: Views, rows: np.ndarray, out: set[str], without: s
         ),
         Question("datakick", np.flatnonzero(datakick & mine), np.flatnonzero(datakick & clean)),
         Question("drawn", np.flatnonzero(drawn), np.flatnonzero(drawn)),
+        # A picture of the catalogue itself, or a view of it, must come first.
+        Question("same", np.flatnonzero(mine & real), np.flatnonzero(clean & real), own=True),
     ]
 
 
@@ -110,7 +114,8 @@ def short_lists(views: Views, found: Described, question: Question, depth: int) 
         own = (
             picture[question.gallery] == picture[query] if picture[query] >= 0 else question.gallery == query
         )
-        scores[own] = -np.inf
+        if not question.own:
+            scores[own] = -np.inf
         best = np.full(len(names), -np.inf, np.float32)
         np.maximum.at(best, inverse, scores)
         order = np.argsort(-best, kind="stable")[:depth]

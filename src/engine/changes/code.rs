@@ -1,15 +1,18 @@
 //! Pictures of a product to add, one at a time: a camera's buffers need not be kept until the product is complete.
 
 use super::EditError;
+use super::edit::PictureRows;
 use crate::cancel::Cancel;
 use crate::engine::{Engine, rows};
 use crate::frame::Frame;
 use crate::index::{IndexView, RowChanges};
 use crate::pack::{IndexSections, Pack};
+use crate::rerank::CellLayout;
 
-/// A picture as a row of a pack's index: all that is kept of it, some tens to hundreds of bytes.
+/// A picture as a row of a pack's index: all that is kept of it, some tens to hundreds of bytes, and about 1,600 more where
+/// the pack keeps local descriptors.
 ///
-/// Its bytes are the CRC-32 of the pack's section table, little-endian, then the row.
+/// Its bytes are the CRC-32 of the pack's section table, little-endian, the row, and the local descriptors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodedPicture(Vec<u8>);
 
@@ -24,15 +27,23 @@ impl CodedPicture {
         self.0
     }
 
-    /// The row, if it is one of this pack.
-    pub(super) fn row(&self, pack: &Pack, view: &Option<IndexView<'_>>) -> Result<Vec<u8>, EditError> {
+    /// Row and local descriptors, if they are of this pack.
+    pub(super) fn rows(
+        &self,
+        pack: &Pack,
+        view: &Option<IndexView<'_>>,
+        layout: Option<CellLayout>,
+    ) -> Result<PictureRows, EditError> {
         let view = view.as_ref().ok_or(EditError::NoIndex)?;
-        let (&crc, row) = self.0.split_first_chunk().ok_or(EditError::OtherPack)?;
+        let (&crc, rest) = self.0.split_first_chunk().ok_or(EditError::OtherPack)?;
+        let at =
+            rest.len().checked_sub(layout.map_or(0, |layout| layout.bytes())).ok_or(EditError::OtherPack)?;
+        let (row, cells) = rest.split_at(at);
         // What is not a row must not get into the journal, where it would make the pack unreadable.
         if u32::from_le_bytes(crc) != pack.table_crc() || RowChanges::new(view).check(view, row).is_err() {
             return Err(EditError::OtherPack);
         }
-        Ok(row.to_vec())
+        Ok((row.to_vec(), cells.to_vec()))
     }
 }
 
@@ -48,7 +59,9 @@ impl Engine {
     ) -> Result<CodedPicture, EditError> {
         let view = rows::index_of(&self.pack, IndexSections::Image)?.ok_or(EditError::NoIndex)?;
         let mut bytes = self.pack.table_crc().to_le_bytes().to_vec();
-        bytes.extend(self.picture_row(picture, &view.row_encoder(), cancel)?);
+        let (row, cells) = self.picture_row(picture, &view.row_encoder(), cancel)?;
+        bytes.extend(row);
+        bytes.extend(cells);
         Ok(CodedPicture(bytes))
     }
 }

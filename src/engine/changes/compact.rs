@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::{EditError, INDEXES, State, Writer, views};
 use crate::engine::Engine;
 use crate::pack::{
-    FormerPack, GtinView, IndexSections, OpenOptions, Pack, PackMeta, PackWriter, RecordsWriter, RowsView,
-    SectionKind, WritePackError,
+    CellsView, FormerPack, GtinView, IndexSections, OpenOptions, Pack, PackMeta, PackWriter, RecordsWriter,
+    RowsView, SectionKind, WritePackError,
 };
 
 /// What [`Engine::compact`] made.
@@ -43,6 +43,7 @@ impl Engine {
         }
         let kept: Vec<u32> = (0..state.products()).filter(|&p| !state.is_deleted(p)).collect();
         let mut indexes: [Option<Sections>; 2] = [None, None];
+        let mut cells = None;
         for (((out, view), changes), sections) in
             indexes.iter_mut().zip(&views).zip(&state.indexes).zip(INDEXES)
         {
@@ -51,6 +52,9 @@ impl Engine {
             let quantizer = self.pack.section(quantizer).unwrap_or_default();
             let (quantizer, codes, rows) = changes.rows.compacted(view, quantizer);
             let built = self.pack.rows(sections);
+            if sections == IndexSections::Image {
+                cells = self.cells()?.map(|cells| kept_cells(&cells, &rows, built.len(), &state));
+            }
             let product = |&row: &u32| match row.checked_sub(built.len()) {
                 Some(at) => changes.products.get(at as usize).copied(),
                 None => built.product(row),
@@ -63,7 +67,7 @@ impl Engine {
                 .collect();
             *out = Some([RowsView::to_bytes(&products), quantizer, codes]);
         }
-        let after = write(&self.pack, &state, &kept, &indexes, &self.changes.pack_path)?;
+        let after = write(&self.pack, &state, &kept, &indexes, cells, &self.changes.pack_path)?;
         drop(state);
         if let Writer::Open(journal) = std::mem::replace(&mut *writer, Writer::Replaced) {
             // The new pack says that it holds the journal, so one that cannot be removed does no harm.
@@ -74,11 +78,30 @@ impl Engine {
     }
 }
 
+/// The local descriptors of the rows that stay.
+fn kept_cells(cells: &CellsView<'_>, rows: &[u32], built: u32, state: &State) -> Vec<u8> {
+    let bytes = cells.row_bytes();
+    let mut data = Vec::with_capacity(rows.len() * bytes);
+    for &row in rows {
+        let own = match row.checked_sub(built) {
+            None => cells.row(row),
+            Some(at) => state.added_cells(at),
+        };
+        match own.filter(|own| own.len() == bytes) {
+            Some(own) => data.extend(own),
+            // Zeros stand for a picture without.
+            None => data.resize(data.len() + bytes, 0),
+        }
+    }
+    CellsView::to_bytes(cells.side() as u16, cells.width() as u16, rows.len() as u32, &data)
+}
+
 fn write(
     pack: &Pack,
     state: &State,
     kept: &[u32],
     indexes: &[Option<Sections>; 2],
+    cells: Option<Vec<u8>>,
     path: &std::path::Path,
 ) -> Result<u64, EditError> {
     let mut records = RecordsWriter::new();
@@ -112,6 +135,9 @@ fn write(
         let bytes = pack.section_by_id(section.id).unwrap_or_default();
         match section.id.kind() {
             Some(SectionKind::Meta | SectionKind::Records | SectionKind::Gtins | SectionKind::Tombstones) => {
+            }
+            Some(SectionKind::ImageCells) if cells.is_some() => {
+                writer.section(SectionKind::ImageCells, cells.as_deref().unwrap_or(bytes))?;
             }
             Some(kind) => writer.section(kind, replaced(kind).map_or(bytes, Vec::as_slice))?,
             None => writer.raw_section(section.id, section.required, bytes)?,

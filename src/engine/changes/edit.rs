@@ -14,6 +14,9 @@ use crate::index::{IndexView, RowEncoder};
 use crate::pack::{EncoderKind, Journal, Pack, Record, RecordsError, RecordsWriter};
 use std::sync::PoisonError;
 
+/// A picture's row of the index and, where the pack keeps them, its local descriptors.
+pub(super) type PictureRows = (Vec<u8>, Vec<u8>);
+
 /// A product to add.
 #[derive(Clone, Debug, Default)]
 pub struct NewProduct<'a> {
@@ -45,9 +48,12 @@ impl Engine {
         let mut section = RecordsWriter::new();
         section.push(record).map_err(|source| EditError::Record { id: id(), source })?;
         let views = views(&self.pack)?;
-        let coded = product.coded.iter().map(|picture| picture.row(&self.pack, &views[0]));
+        let layout = self.cell_layout()?;
+        let coded = product.coded.iter().map(|picture| picture.rows(&self.pack, &views[0], layout));
         let mut pictures = coded.collect::<Result<Vec<_>, _>>()?;
         pictures.extend(self.picture_rows(product, &views[0])?);
+        let (pictures, cells): (Vec<_>, Vec<_>) = pictures.into_iter().unzip();
+        let cells: Vec<Vec<u8>> = if layout.is_some() { cells } else { Vec::new() };
         let rows = [pictures, self.text_rows(product, &views[1])?];
         if record.gtin.is_none() && rows.iter().all(Vec::is_empty) {
             return Err(EditError::Unfindable { id: id() });
@@ -58,7 +64,7 @@ impl Engine {
             check_cancel(product.cancel.as_ref())?;
             match find(state, &self.pack, &record.id)? {
                 Some(_) if !product.replace => Err(EditError::Duplicate { id: id() }),
-                replaces => Ok(Entry::add(replaces, &section, &rows)),
+                replaces => Ok(Entry::add(replaces, &section, &rows, &cells)),
             }
         })
     }
@@ -112,7 +118,7 @@ impl Engine {
         &self,
         product: &NewProduct<'_>,
         view: &Option<IndexView<'_>>,
-    ) -> Result<Vec<Vec<u8>>, EditError> {
+    ) -> Result<Vec<PictureRows>, EditError> {
         if product.pictures.is_empty() {
             return Ok(Vec::new());
         }
@@ -120,18 +126,19 @@ impl Engine {
         product.pictures.iter().map(|frame| self.picture_row(frame, &rows, product.cancel.as_ref())).collect()
     }
 
-    /// The row of a picture.
+    /// The row of a picture, and its local descriptors where the pack keeps them.
     pub(super) fn picture_row(
         &self,
         picture: &Frame<'_>,
         rows: &RowEncoder<'_>,
         cancel: Option<&Cancel>,
-    ) -> Result<Vec<u8>, EditError> {
-        let encoder = self.image_encoder()?;
+    ) -> Result<PictureRows, EditError> {
+        let (encoder, layout) = (self.image_encoder()?, self.cell_layout()?);
         let _held = self.memory.reserve(of_frame(picture, false) + encoder.memory())?;
-        let vector = encoder.encode_until(picture, None, cancel).map_err(FindError::from)?;
+        let (vector, cells) = encoder.encode_cells_until(picture, None, cancel).map_err(FindError::from)?;
         let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
-        rows.encode(vector.as_slice()).map_err(refused)
+        let row = rows.encode(vector.as_slice()).map_err(refused)?;
+        Ok((row, layout.map_or_else(Vec::new, |layout| layout.encode(cells.as_ref()))))
     }
 
     fn text_rows(

@@ -2,7 +2,7 @@
 //!
 //! | entry | bytes |
 //! |---|---|
-//! | add | 1; length of a records section of one product (4 bytes), the section; then for pictures and for texts: rows (4 bytes), bytes a row (4 bytes), the rows as the index's encoder gave them |
+//! | add | 1; length of a records section of one product (4 bytes), the section; then for pictures and for texts: rows (4 bytes), bytes a row (4 bytes), the rows as the index's encoder gave them; then, where the pack keeps local descriptors, those of the pictures likewise |
 //! | remove | 2; product (4 bytes) |
 //! | replace | 3; product (4 bytes) to delete, then as for add |
 //!
@@ -17,7 +17,7 @@ const REPLACE: u8 = 3;
 /// A parsed entry, borrowing from its bytes.
 #[derive(Debug, PartialEq)]
 pub(super) enum Entry<'a> {
-    Add { replaces: Option<u32>, record: &'a [u8], rows: [Vec<&'a [u8]>; 2] },
+    Add { replaces: Option<u32>, record: &'a [u8], rows: [Vec<&'a [u8]>; 2], cells: Vec<&'a [u8]> },
     Remove { product: u32 },
 }
 
@@ -31,7 +31,9 @@ impl<'a> Entry<'a> {
                     let replaces = if kind == REPLACE { Some(take_u32(&mut rest)?) } else { None };
                     let record_len = take_u32(&mut rest)? as usize;
                     let record = take(&mut rest, record_len)?;
-                    Self::Add { replaces, record, rows: [take_rows(&mut rest)?, take_rows(&mut rest)?] }
+                    let rows = [take_rows(&mut rest)?, take_rows(&mut rest)?];
+                    let cells = if rest.is_empty() { Vec::new() } else { take_rows(&mut rest)? };
+                    Self::Add { replaces, record, rows, cells }
                 }
                 REMOVE => Self::Remove { product: take_u32(&mut rest)? },
                 _ => return None,
@@ -42,7 +44,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The entry of a product to add, and of one to delete with it.
-    pub fn add(replaces: Option<u32>, record: &[u8], rows: &[Vec<Vec<u8>>; 2]) -> Vec<u8> {
+    pub fn add(replaces: Option<u32>, record: &[u8], rows: &[Vec<Vec<u8>>; 2], cells: &[Vec<u8>]) -> Vec<u8> {
         // A record of 4 GiB or more is refused by the journal long before these casts could lose anything.
         let number = |n: usize| (n as u32).to_le_bytes();
         let mut out = match replaces {
@@ -51,7 +53,8 @@ impl<'a> Entry<'a> {
         };
         out.extend(number(record.len()));
         out.extend(record);
-        for rows in rows {
+        let cells = (!cells.is_empty()).then_some(cells);
+        for rows in rows.iter().map(Vec::as_slice).chain(cells) {
             out.extend(number(rows.len()));
             out.extend(number(rows.first().map_or(0, Vec::len)));
             rows.iter().for_each(|row| out.extend(row));
@@ -96,13 +99,28 @@ mod tests {
     fn entries_come_back_as_they_went() {
         let rows = [vec![vec![1, 2], vec![3, 4]], vec![]];
         for replaces in [None, Some(4)] {
-            let bytes = Entry::add(replaces, b"record", &rows);
-            let want = Entry::Add { replaces, record: b"record", rows: [vec![&[1, 2], &[3, 4]], vec![]] };
-            assert_eq!(Entry::parse(&bytes).unwrap(), want);
-            for cut in 0..bytes.len() {
-                assert!(Entry::parse(&bytes[..cut]).is_err(), "{cut}");
+            for cells in [vec![], vec![vec![5; 3], vec![6; 3]]] {
+                let bytes = Entry::add(replaces, b"record", &rows, &cells);
+                let rows = [vec![&[1, 2][..], &[3, 4]], vec![]];
+                let short = Entry::add(
+                    replaces,
+                    b"record",
+                    &[rows[0].iter().map(|r| r.to_vec()).collect(), vec![]],
+                    &[],
+                );
+                let want = Entry::Add {
+                    replaces,
+                    record: b"record",
+                    rows,
+                    cells: cells.iter().map(Vec::as_slice).collect(),
+                };
+                assert_eq!(Entry::parse(&bytes).unwrap(), want);
+                // An entry without its cells is a whole one of a pack that keeps none.
+                for cut in (0..bytes.len()).filter(|&cut| cut != short.len()) {
+                    assert!(Entry::parse(&bytes[..cut]).is_err(), "{cut}");
+                }
+                assert!(Entry::parse(&[&bytes[..], &[0]].concat()).is_err());
             }
-            assert!(Entry::parse(&[&bytes[..], &[0]].concat()).is_err());
         }
         let bytes = Entry::remove(7);
         assert_eq!(Entry::parse(&bytes).unwrap(), Entry::Remove { product: 7 });

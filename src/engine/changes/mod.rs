@@ -55,6 +55,8 @@ pub(super) struct State {
     /// The record of each added product, as a records section of one.
     added: Vec<Vec<u8>>,
     gtins: HashMap<u64, Vec<u32>>,
+    /// Local descriptors of each added row of the image index; empty where there are none.
+    cells: Vec<Vec<u8>>,
     deleted: Bitmap,
     /// Entries of the journal that are in here.
     applied: usize,
@@ -71,6 +73,7 @@ impl State {
             built,
             added: Vec::new(),
             gtins: HashMap::new(),
+            cells: Vec::new(),
             deleted: Bitmap::none(built),
             applied: 0,
         };
@@ -100,6 +103,11 @@ impl State {
 
     pub fn is_deleted(&self, product: u32) -> bool {
         self.deleted.contains(product)
+    }
+
+    /// The local descriptors of a row added to the image index, by its place among these.
+    pub fn added_cells(&self, at: u32) -> Option<&[u8]> {
+        self.cells.get(at as usize).map(Vec::as_slice)
     }
 
     /// Added products with a GTIN.
@@ -139,9 +147,9 @@ impl State {
             _ => Ok(product),
         };
         let product = match entry {
-            Entry::Add { replaces, record, rows } => {
+            Entry::Add { replaces, record, rows, cells } => {
                 replaces.map_or(Ok(0), there)?;
-                let product = self.add(views, record, rows)?;
+                let product = self.add(views, record, rows, cells)?;
                 if let Some(replaced) = *replaces {
                     self.remove(pack, replaced);
                 }
@@ -162,6 +170,7 @@ impl State {
         views: &[Option<IndexView<'_>>; 2],
         record: &[u8],
         rows: &[Vec<&[u8]>; 2],
+        cells: &[&[u8]],
     ) -> Result<u32, EntryError> {
         let records = RecordsView::open(record)?;
         if records.len() != 1 {
@@ -188,6 +197,9 @@ impl State {
                 changes.products.push(product);
             }
         }
+        // Of another length than the pack's they are never read.
+        let cells = cells.iter().copied().chain(std::iter::repeat(&[][..]));
+        self.cells.extend(cells.take(rows[0].len()).map(<[u8]>::to_vec));
         self.deleted.grow(product + 1);
         self.added.push(record.to_vec());
         if let Some(gtin) = gtin {

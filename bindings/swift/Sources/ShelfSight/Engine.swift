@@ -57,7 +57,7 @@ public actor Engine {
         _ frame: Frame? = nil, text: String? = nil, options: FindOptions = FindOptions()
     ) async throws -> FindResult {
         let region = options.region.map { ShelfSightBridge.Area($0) }
-        let work = Work.find(text: text, region: region, top: options.top)
+        let work = Work.find(text: text, region: region, top: options.top, rerank: options.rerank)
         return try FindResult(await query(frame, work, options.filters, barcodes: options.barcodes))
     }
 
@@ -65,7 +65,7 @@ public actor Engine {
     ///
     /// - Throws: ``ShelfSightError``, or `CancellationError` if the task is cancelled.
     public nonisolated func scan(_ frame: Frame, options: ScanOptions = ScanOptions()) async throws -> ScanResult {
-        let work = Work.scan(top: options.top, maxBoxes: options.maxBoxes)
+        let work = Work.scan(top: options.top, maxBoxes: options.maxBoxes, rerank: options.rerank)
         return try ScanResult(await query(frame, work, options.filters, barcodes: options.barcodes))
     }
 

@@ -29,12 +29,18 @@ public struct FindOptions: Sendable, Equatable {
     public var region: Area?
     /// Read barcodes.
     public var barcodes: Bool
+    /// Compare the picture with the first products cell by cell and order them anew: fewer mistakes where the catalogue has one
+    /// picture of each product, for some milliseconds. The pack must have been built with `--rerank`.
+    public var rerank: Bool
 
-    public init(top: UInt32 = 10, filters: Filters = [], region: Area? = nil, barcodes: Bool = true) {
+    public init(
+        top: UInt32 = 10, filters: Filters = [], region: Area? = nil, barcodes: Bool = true, rerank: Bool = false
+    ) {
         self.top = top
         self.filters = filters
         self.region = region
         self.barcodes = barcodes
+        self.rerank = rerank
     }
 }
 
@@ -47,12 +53,17 @@ public struct ScanOptions: Sendable, Equatable {
     public var filters: Filters
     /// Read barcodes.
     public var barcodes: Bool
+    /// As ``FindOptions/rerank``, in each box. A stream of frames is not reranked.
+    public var rerank: Bool
 
-    public init(top: UInt32 = 3, maxBoxes: UInt32 = 100, filters: Filters = [], barcodes: Bool = true) {
+    public init(
+        top: UInt32 = 3, maxBoxes: UInt32 = 100, filters: Filters = [], barcodes: Bool = true, rerank: Bool = false
+    ) {
         self.top = top
         self.maxBoxes = maxBoxes
         self.filters = filters
         self.barcodes = barcodes
+        self.rerank = rerank
     }
 }
 

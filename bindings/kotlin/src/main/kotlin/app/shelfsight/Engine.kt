@@ -69,7 +69,7 @@ public class Engine private constructor(
         Request(
             job = job,
             layout = frame?.layout,
-            work = Work.Find(text, options.region?.let(Bridge::area), notNegative("top", options.top)),
+            work = Work.Find(text, options.region?.let(Bridge::area), notNegative("top", options.top), options.rerank),
             conditions = Bridge.conditions(options.filters),
             barcodes = options.barcodes,
         )
@@ -88,7 +88,7 @@ public class Engine private constructor(
         Request(
             job = job,
             layout = frame.layout,
-            work = Work.Scan(notNegative("top", options.top), notNegative("maxBoxes", options.maxBoxes)),
+            work = Work.Scan(notNegative("top", options.top), notNegative("maxBoxes", options.maxBoxes), options.rerank),
             conditions = Bridge.conditions(options.filters),
             barcodes = options.barcodes,
         )

@@ -33,6 +33,11 @@ public data class FindOptions(
     val region: Area? = null,
     /** Read barcodes. */
     val barcodes: Boolean = true,
+    /**
+     * Compare the picture with the first products cell by cell and order them anew: fewer mistakes where the catalogue has one
+     * picture of each product, for some milliseconds. The pack must have been built with `--rerank`.
+     */
+    val rerank: Boolean = false,
 )
 
 /** What [Engine.scan] looks for. */
@@ -44,6 +49,8 @@ public data class ScanOptions(
     val filters: Filters = Filters.NONE,
     /** Read barcodes. */
     val barcodes: Boolean = true,
+    /** As [FindOptions.rerank], in each box. A stream of frames is not reranked. */
+    val rerank: Boolean = false,
 )
 
 /** How hard a flow of frames is worked on. */

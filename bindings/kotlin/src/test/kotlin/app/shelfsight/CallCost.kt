@@ -64,7 +64,7 @@ class CallCost {
         measured(200, "empty call, JNA") { it[0] = perCall(1000) { native.key() } }
         measured(200, "empty call, JNI") { it[0] = perCall(1000) { FastPath.nothing() } }
         fun request(job: Long, top: UInt, rotation: Int = 0) =
-            Request(job.toULong(), frame.layout!!.copy(rotation = rotation), Work.Find(null, null, top), emptyList(), barcodes = false)
+            Request(job.toULong(), frame.layout!!.copy(rotation = rotation), Work.Find(null, null, top, false), emptyList(), barcodes = false)
         measured(20_000, "a frame that is refused, JNI") {
             val start = now()
             val job = FastPath.begin(key)

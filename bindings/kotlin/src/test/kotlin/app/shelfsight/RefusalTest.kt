@@ -110,7 +110,7 @@ class RefusalTest {
         fun reason(vararg planes: ByteBuffer?): String {
             val layout = yuv(4096).layout
             val job = FastPath.begin(key)
-            val request = Request(job.toULong(), layout, Work.Find(null, null, 1u), emptyList(), barcodes = false)
+            val request = Request(job.toULong(), layout, Work.Find(null, null, 1u, false), emptyList(), barcodes = false)
             val bytes = ByteBuffer.allocate(FfiConverterTypeRequest.allocationSize(request).toInt())
             FfiConverterTypeRequest.write(request, bytes)
             val reply = ByteBuffer.wrap(FastPath.query(key, bytes.array(), planes[0], planes[1], planes[2]))
