@@ -3640,7 +3640,10 @@ public enum Work: Equatable, Hashable {
          */region: Area?, 
         /**
          * Products to return.
-         */top: UInt32
+         */top: UInt32, 
+        /**
+         * Compare the first products cell by cell.
+         */rerank: Bool
     )
     /**
      * Many products a picture.
@@ -3651,7 +3654,10 @@ public enum Work: Equatable, Hashable {
          */top: UInt32, 
         /**
          * Boxes to look at.
-         */maxBoxes: UInt32
+         */maxBoxes: UInt32, 
+        /**
+         * Compare the first products of each box cell by cell.
+         */rerank: Bool
     )
     /**
      * One of a stream of frames, as the session's governor decides.
@@ -3686,10 +3692,10 @@ public struct FfiConverterTypeWork: FfiConverterRustBuffer {
         let variant: Int32 = try readInt(&buf)
         switch variant {
         
-        case 1: return .find(text: try FfiConverterOptionString.read(from: &buf), region: try FfiConverterOptionTypeArea.read(from: &buf), top: try FfiConverterUInt32.read(from: &buf)
+        case 1: return .find(text: try FfiConverterOptionString.read(from: &buf), region: try FfiConverterOptionTypeArea.read(from: &buf), top: try FfiConverterUInt32.read(from: &buf), rerank: try FfiConverterBool.read(from: &buf)
         )
         
-        case 2: return .scan(top: try FfiConverterUInt32.read(from: &buf), maxBoxes: try FfiConverterUInt32.read(from: &buf)
+        case 2: return .scan(top: try FfiConverterUInt32.read(from: &buf), maxBoxes: try FfiConverterUInt32.read(from: &buf), rerank: try FfiConverterBool.read(from: &buf)
         )
         
         case 3: return .follow(session: try FfiConverterUInt64.read(from: &buf)
@@ -3705,17 +3711,19 @@ public struct FfiConverterTypeWork: FfiConverterRustBuffer {
         switch value {
         
         
-        case let .find(text,region,top):
+        case let .find(text,region,top,rerank):
             writeInt(&buf, Int32(1))
             FfiConverterOptionString.write(text, into: &buf)
             FfiConverterOptionTypeArea.write(region, into: &buf)
             FfiConverterUInt32.write(top, into: &buf)
+            FfiConverterBool.write(rerank, into: &buf)
             
         
-        case let .scan(top,maxBoxes):
+        case let .scan(top,maxBoxes,rerank):
             writeInt(&buf, Int32(2))
             FfiConverterUInt32.write(top, into: &buf)
             FfiConverterUInt32.write(maxBoxes, into: &buf)
+            FfiConverterBool.write(rerank, into: &buf)
             
         
         case let .follow(session):
