@@ -14,9 +14,10 @@ scripts/android-toolchain.sh "$cache/android"
 export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/android
 export CARGO_TARGET_AARCH64_LINUX_ANDROID_LINKER=$cache/android/linker
-# Without the feature that symbolises backtraces: there are no symbols on a phone, and nothing prints them. Stripped below, so
-# that the ledger can say whose code it is.
-cargo rustc --locked -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind --target aarch64-linux-android \
+# The standard library without what symbolises backtraces (there are no symbols on a phone, and nothing prints them), and with its
+# small algorithms: each of our sorts is 4 kB less. A query sorts some hundreds of candidates, 5 microseconds more for 400.
+# Stripped below, so that the ledger can say whose code it is.
+cargo rustc --locked -Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size --target aarch64-linux-android \
     --profile release-mobile -p shelfsight-ffi --lib --crate-type cdylib -- -C strip=none
 out=target/phone/jniLibs/arm64-v8a
 mkdir -p $out

@@ -20,7 +20,7 @@ else
         apt-get install -y -qq --no-install-recommends rustc-web cargo-web rust-web-src >/dev/null
     fi
     export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1
-    std="-Z build-std=std,panic_unwind -Z build-std-features=panic-unwind"
+    std="-Z build-std=std,panic_unwind -Z build-std-features=panic-unwind,optimize_for_size"
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/ios
 rm -rf $out
