@@ -27,7 +27,6 @@ import org.junit.jupiter.api.io.TempDir
 import java.io.File
 import java.nio.ByteBuffer
 import java.util.concurrent.LinkedBlockingQueue
-import java.util.concurrent.TimeUnit
 import kotlin.coroutines.CoroutineContext
 
 private val NONE: ByteBuffer = ByteBuffer.allocateDirect(0)
@@ -203,21 +202,21 @@ class RefusalTest {
     fun `opening that is cancelled leaves nothing open`() = runBlocking<Unit> {
         val copy = File(folder, "cancelled.shelf").apply { writeBytes(Demo.pack.readBytes()) }
         fun mapped() = File("/proc/self/maps").readLines().count { "cancelled.shelf" in it }
-        // The caller's thread is this one, and runs when it is told to.
-        val turns = LinkedBlockingQueue<Runnable>()
-        val byHand = object : CoroutineDispatcher() {
-            override fun dispatch(context: CoroutineContext, block: Runnable) = turns.put(block)
+        // The caller's thread and the engine's are this one, and run when they are told to.
+        val (turns, work) = List(2) { LinkedBlockingQueue<Runnable>() }
+        fun byHand(queue: LinkedBlockingQueue<Runnable>) = object : CoroutineDispatcher() {
+            override fun dispatch(context: CoroutineContext, block: Runnable) = queue.put(block)
         }
         var got: Engine? = null
-        val opening = CoroutineScope(byHand).launch { got = Engine.open(copy) }
+        val opening = CoroutineScope(byHand(turns)).launch { got = Engine.open(copy, EngineOptions(dispatcher = byHand(work))) }
         turns.take().run()
+        work.take().run()
         // The pack is open, and its engine on its way to the caller.
         val arrival = turns.take()
         assertTrue(mapped() > 0)
         opening.cancel()
         arrival.run()
-        // What is left may end on another thread, without a turn here.
-        while (!opening.isCompleted) turns.poll(10, TimeUnit.MILLISECONDS)?.run()
+        while (!opening.isCompleted) (turns.poll() ?: work.poll())?.run()
         assertNull(got)
         assertEquals(0, mapped())
         Engine.open(copy).use { assertTrue(mapped() > 0) }
