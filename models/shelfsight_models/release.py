@@ -101,8 +101,8 @@ def export_text(config: ReleaseConfig, runs: Path, minilm: Path) -> Path:
     return path
 
 
-def quantise(config: ReleaseConfig, root: Path, runs: Path, weights: Path) -> None:
-    """Writes `image.onnx`, `text.onnx` and `tokenizer.json` into `weights`."""
+def quantise_image(config: ReleaseConfig, root: Path, runs: Path, weights: Path) -> None:
+    """Writes `image.onnx` into `weights`."""
     weights.mkdir(parents=True, exist_ok=True)
     inputs = calibration_inputs(config, pipeline.everything(root)[1])
     method = config.quantise
@@ -116,6 +116,11 @@ def quantise(config: ReleaseConfig, root: Path, runs: Path, weights: Path) -> No
         method.percentile,
         exclude=below_gemm(source),
     )
+
+
+def quantise(config: ReleaseConfig, root: Path, runs: Path, weights: Path) -> None:
+    """Writes `image.onnx`, `text.onnx` and `tokenizer.json` into `weights`."""
+    quantise_image(config, root, runs, weights)
     quantise_dynamic_text(runs / config.text_config.name / "text.float.onnx", weights / "text.onnx")
     tokenizer = (runs / "tokenizer.json").read_text(encoding="utf-8")
     (weights / "tokenizer.json").write_text(tokenizer, encoding="utf-8")

@@ -79,12 +79,14 @@ def plain_files(views, index: np.ndarray, beside: Path, folder: Path) -> Path:
     return folder
 
 
-def queries_of(out: set[str], source: Path, target: Path) -> int:
-    """Copies the queries that ask for a product of `out`; how many."""
-    with source.open(encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns, rows = reader.fieldnames, list(reader)
-    rows = [row for row in rows if f"datakick-{row['ids']}" in out]
+def queries_of(out: set[str], family: str, sources: list[Path], target: Path) -> int:
+    """Copies the queries that ask for a product of `out`, of one data set; how many."""
+    rows = []
+    for source in sources:
+        with source.open(encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames
+            rows += [row for row in reader if f"{family}-{row['ids']}" in out]
     with target.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
@@ -101,14 +103,15 @@ def ask(binary: Path, root: Path, work: Path, name: str, encoders: str, queries:
         return json.loads(kept.read_text())
     pack = work / f"{name}.shelf"
     catalogue = ["--catalog", work / "datakick.csv", "--images", root]
-    _call([binary, "pack", "build", *catalogue, "--out", pack, "--encoder", encoders, "--json"])
-    found = _call([binary, "eval", "--pack", pack, "--queries", queries, "--images", root, "--json"])
+    call([binary, "pack", "build", *catalogue, "--out", pack, "--encoder", encoders, "--json"])
+    found = call([binary, "eval", "--pack", pack, "--queries", queries, "--images", root, "--json"])
     kept.write_text(found)
     pack.unlink()
     return json.loads(found)
 
 
-def _call(command: list) -> str:
+def call(command: list) -> str:
+    """What a command prints."""
     return subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -132,7 +135,7 @@ def run(
         folder = fold_files(config, part.fold, curves(rows, products, pictured, others), root, runs, minilm)
         bare = plain_files(views, index, folder, folder.with_name("plain"))
         asked = work / f"queries-fold{part.fold}.csv"
-        count = queries_of(part.out, work / "datakick_queries.csv", asked)
+        count = queries_of(part.out, "datakick", [work / "datakick_queries.csv"], asked)
         for name, image in (("ours", folder), ("imagenet", bare)):
             encoders = f"image={image / 'image.json'},text={folder / 'text.json'}"
             found = ask(binary, root, work, f"{name}-fold{part.fold}", encoders, asked)

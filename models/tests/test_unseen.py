@@ -14,7 +14,7 @@ from shelfsight_models.unseen import PlainFeatures, ask, queries_of
 def test_only_queries_of_held_out_products_are_copied(tmp_path):
     source, target = tmp_path / "all.csv", tmp_path / "some.csv"
     source.write_text("image,text,ids\na.jpg,,001\nb.jpg,,002\n", encoding="utf-8")
-    assert queries_of({"datakick-002", "grocery-1"}, source, target) == 1
+    assert queries_of({"datakick-002", "grocery-1"}, "datakick", [source], target) == 1
     with target.open(encoding="utf-8") as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["b.jpg"]
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,9 @@ import numpy as np
 
 from .. import pipeline
 from ..evaluate import bootstrap, paired
-from ..quantise import below_gemm, quantise_static
-from ..release import ReleaseConfig, calibration_inputs, export_image
+from ..release import ReleaseConfig, export_image, quantise_image
 from ..train_image import held_out
-from ..unseen import CATALOGUE_SCRIPT
+from ..unseen import CATALOGUE_SCRIPT, call, queries_of
 from .evaluate import FOLDS, scorer_without
 from .matches import save
 from .train import RerankConfig
@@ -33,26 +31,12 @@ def fold_files(
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "image.onnx").is_file():
         part = replace(release, image=replace(release.image, name=name, fold=fold))
-        source = export_image(part, runs)
-        inputs = calibration_inputs(part, pipeline.everything(root)[1])
-        quantise_static(source, folder / "image.onnx", "image", inputs, exclude=below_gemm(source))
+        export_image(part, runs)
+        quantise_image(part, root, runs, folder)
     if not (folder / "rerank.json").is_file():
         save(scorer_without(config, release.image, root, runs, fold), folder / "rerank.json")
     (folder / "image.json").write_bytes(shipped.read_bytes())
     return folder
-
-
-def queries_of(out: set[str], sources: list[Path], target: Path) -> int:
-    """Copies the queries that ask for a product of `out`; how many."""
-    rows = []
-    for source in sources:
-        with source.open(encoding="utf-8") as file:
-            rows += [row for row in csv.DictReader(file) if f"grocery-{row['ids']}" in out]
-    with target.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return len(rows)
 
 
 def first_is_right(asked: Path, lists: Path) -> np.ndarray:
@@ -75,28 +59,24 @@ def run(
 ) -> dict[str, dict]:
     """R@1 of photos of unseen products among 81 iconic pictures, by looks alone, plain and reranked."""
 
-    def call(*command: object) -> str:
-        done = subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE, text=True)
-        return done.stdout
-
     sources = []
     for split in ("val", "train"):
         draw = ["--data", root, "--out", work / split, "--grocery-split", split]
-        call(sys.executable, CATALOGUE_SCRIPT, *draw)
+        call([sys.executable, CATALOGUE_SCRIPT, *draw])
         sources.append(work / split / "grocery_queries.csv")
     products = np.unique(pipeline.image_views(release.image, root, runs).product)
     hits: dict[str, list[np.ndarray]] = {"global": [], "reranked": []}
     for fold in range(FOLDS):
         folder = fold_files(config, release, fold, root, runs, shipped)
         pack, asked = work / f"fold{fold}.shelf", work / f"fold{fold}.csv"
-        count = queries_of(held_out(products, fold), sources, asked)
+        count = queries_of(held_out(products, fold), "grocery", sources, asked)
         catalogue = ["--catalog", work / "val" / "grocery_iconic.csv", "--images", root]
         encoder = ["--encoder", f"image={folder / 'image.json'}"]
-        call(binary, "pack", "build", *catalogue, *encoder, "--rerank", "--out", pack, "--json")
+        call([binary, "pack", "build", *catalogue, *encoder, "--rerank", "--out", pack, "--json"])
         for name, flags in (("global", []), ("reranked", ["--rerank"])):
             lists = work / f"fold{fold}-{name}.csv"
             ask = ["--queries", asked, "--images", root, "--no-barcode", "--submission", lists]
-            call(binary, "eval", "--pack", pack, *ask, *flags, "--json")
+            call([binary, "eval", "--pack", pack, *ask, *flags, "--json"])
             right = first_is_right(asked, lists)
             assert len(right) == count
             hits[name].append(right)
