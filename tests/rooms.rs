@@ -20,7 +20,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("pack", &[]),
     ("quant", &["kernels"]),
     ("index", &["quant", "kernels", "pack", "embedding", "cancel"]),
-    ("rerank", &["embedding", "kernels"]),
+    ("rerank", &["embedding", "kernels", "pack"]),
     ("fuse", &["frame", "geometry", "preprocess", "encode", "cancel"]),
     ("options", &["geometry", "pack", "cancel"]),
 ];

@@ -10,8 +10,8 @@ use super::{index, write};
 use crate::detect::{self, Detector, DetectorManifest};
 use crate::encode::{EncoderFiles, EncoderId, ImageEncoder, ImageManifest, TextEncoder, TextManifest};
 use crate::index::IndexParams;
-use crate::pack::{EncoderMeta, LicenceMeta, PackMeta, PackWriter, VERSION};
-use crate::rerank::{CellLayout, Reranker};
+use crate::pack::{CellLayout, EncoderMeta, LicenceMeta, PackMeta, PackWriter, VERSION};
+use crate::rerank::Reranker;
 
 /// Models that go into a pack.
 #[derive(Clone, Debug, Default)]
@@ -234,7 +234,7 @@ impl Loaded {
         let reranker = models.image.as_ref().and_then(|files| files.reranker.as_ref());
         let (local, reranker) = local.zip(reranker).ok_or(BuildError::NoReranker)?;
         Reranker::from_json(reranker)?;
-        Ok(CellLayout { side: local.side, width: local.width })
+        Ok(CellLayout { side: local.side as u16, width: local.width as u16 })
     }
 
     fn licences(&self) -> Vec<LicenceMeta> {

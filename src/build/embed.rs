@@ -10,8 +10,9 @@ use super::catalogue::CatalogueRow;
 use super::error::{BuildError, ImageFault};
 use crate::embedding::Embedding;
 use crate::encode::{EncodeError, ImageEncoder, TextEncoder, product_texts};
+use crate::pack::CellLayout;
 use crate::preprocess::{self, DecodeOptions};
-use crate::rerank::CellLayout;
+use crate::rerank;
 
 /// Vectors of one kind, in product order.
 #[derive(Default)]
@@ -58,7 +59,7 @@ pub(super) fn images(
     let embed = |image: &String| -> Looks {
         let photo = preprocess::open(&options.images.join(image), &decode)?;
         let (vector, cells) = encoder.encode_cells_until(&photo.frame(), None, None)?;
-        Ok((vector, layout.map_or_else(Vec::new, |layout| layout.encode(cells.as_ref()))))
+        Ok((vector, layout.map_or_else(Vec::new, |layout| rerank::stored(&layout, cells.as_ref()))))
     };
     let results: Vec<OnceLock<Looks>> = work.iter().map(|_| OnceLock::new()).collect();
     let refused = |at: usize| {

@@ -9,10 +9,9 @@ use super::error::BuildError;
 use super::index::Part;
 use crate::engine::{Engine, EngineOptions};
 use crate::pack::{
-    CellsView, GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, RecordsWriter, RowsView,
-    SectionKind,
+    CellLayout, CellsView, GtinView, IndexSections, OpenOptions, PackMeta, PackWriter, RecordsWriter,
+    RowsView, SectionKind,
 };
-use crate::rerank::CellLayout;
 
 /// An index with the vectors it was made of.
 pub(super) type Indexed<'a> = (Option<&'a Part>, &'a Embedded);
@@ -41,9 +40,8 @@ pub(super) fn write(
         }
     }
     if let Some(layout) = layout {
-        let (side, width) = (layout.side as u16, layout.width as u16);
         let rows = images.1.products.len() as u32;
-        writer.section(SectionKind::ImageCells, &CellsView::to_bytes(side, width, rows, &images.1.cells))?;
+        writer.section(SectionKind::ImageCells, &CellsView::to_bytes(layout, rows, &images.1.cells))?;
         let reranker = models.image.as_ref().and_then(|files| files.reranker.as_deref());
         writer.section(SectionKind::ImageReranker, reranker.unwrap_or_default())?;
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::changes::State;
 use super::error::FindError;
 use super::memory::of_frame;
+use super::rows::ProductIndex;
 use super::side::Side;
 use super::{Engine, Found, Match, Timings};
 use crate::cancel::{Cancel, cancelled};
@@ -172,11 +173,13 @@ impl Engine {
         }
         // From here to the records one state: what is added or deleted meanwhile counts for the next query.
         let state = self.changes.read();
-        let mut evidence = ms.measure("search", || self.evidence(query, wanted, &state))?;
-        if let (Some(cells), Some(vector)) = (&query.cells, &query.image)
-            && let Some(images) = self.product_index(IndexSections::Image, &state)?
-        {
-            ms.measure("rerank", || self.rerank(cells, vector, &images, &state, &mut evidence))?;
+        let (images, mut evidence) = ms.measure("search", || {
+            let images = self.product_index(IndexSections::Image, &state)?;
+            let evidence = self.evidence(query, wanted, images.as_ref(), &state)?;
+            Ok::<_, FindError>((images, evidence))
+        })?;
+        if let (Some(cells), Some(vector), Some(images)) = (&query.cells, &query.image, &images) {
+            ms.measure("rerank", || self.rerank(cells, vector, images, &state, &mut evidence))?;
         }
         ms.measure("fuse", || {
             let mut order: Vec<(u32, Evidence)> = evidence.into_iter().collect();
@@ -197,6 +200,7 @@ impl Engine {
         &self,
         query: &EncodedQuery,
         wanted: &Wanted<'_>,
+        images: Option<&ProductIndex<'_>>,
         state: &State,
     ) -> Result<BTreeMap<u32, Evidence>, FindError> {
         let Wanted { top, allowed, depth, cancel } = *wanted;
@@ -209,18 +213,17 @@ impl Engine {
                 found.entry(product).or_default().barcode = true;
             }
         }
-        let images = self.product_index(IndexSections::Image, state)?;
         let texts = self.product_index(IndexSections::Text, state)?;
         let shared = self.shared_space();
         let mut looks = None;
         if let Some(vector) = &query.image {
             let calibration = self.image_encoder()?.manifest().calibration;
-            looks = Some(Side::looks(vector, calibration, images.as_ref(), texts.as_ref(), shared));
+            looks = Some(Side::looks(vector, calibration, images, texts.as_ref(), shared));
         }
         let mut words = None;
         if let Some(vector) = &query.text {
             let calibration = self.text_encoder()?.manifest().calibration;
-            words = Some(Side::words(vector, calibration, images.as_ref(), texts.as_ref(), shared));
+            words = Some(Side::words(vector, calibration, images, texts.as_ref(), shared));
         }
         // More than asked for, so that a product second by looks and second by words can come first.
         let wanted = top.saturating_mul(2).max(32);

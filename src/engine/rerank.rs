@@ -9,8 +9,8 @@ use super::error::{FindError, OpenEngineError};
 use super::rows::ProductIndex;
 use crate::embedding::Embedding;
 use crate::fuse::score::Evidence;
-use crate::pack::{CellsView, EncoderKind, IndexSections, SectionKind};
-use crate::rerank::{CellCodes, CellLayout, Reranker};
+use crate::pack::{CellLayout, CellsView, EncoderKind, IndexSections, SectionKind};
+use crate::rerank::{CellCodes, Reranker};
 
 /// Products that are ordered anew. The scorer was trained on lists of this length.
 const DEPTH: usize = 20;
@@ -39,7 +39,7 @@ impl Engine {
 
     /// How local descriptors are kept in the pack, if they are.
     pub(super) fn cell_layout(&self) -> Result<Option<CellLayout>, OpenEngineError> {
-        Ok(self.cells()?.map(|cells| CellLayout { side: cells.side(), width: cells.width() }))
+        Ok(self.cells()?.map(|cells| cells.layout()))
     }
 
     /// Gives the looks of the first products by looks to these products in the order that their cells say. So the scores keep
@@ -52,22 +52,15 @@ impl Engine {
         state: &State,
         found: &mut BTreeMap<u32, Evidence>,
     ) -> Result<(), FindError> {
-        let (Some(cells), Some(layout)) = (self.cells()?, self.cell_layout()?) else {
-            return Err(FindError::NoReranker);
-        };
+        let cells = self.cells()?.ok_or(FindError::NoReranker)?;
         let reranker = self.reranker()?;
         let mut first: Vec<(u32, f32)> =
             found.iter().filter_map(|(&product, evidence)| Some((product, evidence.image?))).collect();
         first.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
         first.truncate(DEPTH);
-        let built = self.pack.rows(IndexSections::Image).len();
         let candidate = |&(product, looks): &(u32, f32)| {
             let (row, cosine) = images.nearest_row(vector.as_slice(), product)?;
-            let bytes = match row.checked_sub(built) {
-                None => cells.row(row),
-                Some(at) => state.added_cells(at),
-            };
-            Some((product, looks, cosine, CellCodes::read(&layout, bytes?)?))
+            Some((product, looks, cosine, CellCodes::read(&cells.layout(), state.cells(&cells, row)?)?))
         };
         let candidates: Vec<_> = first.iter().filter_map(candidate).collect();
         let list: Vec<(f32, &CellCodes)> =

@@ -113,6 +113,12 @@ impl<'a> ProductIndex<'a> {
         rows_of(self.rows, self.changes.map_or(&[], |c| &c.products), product)
     }
 
+    /// The rows that are looked at where the product is.
+    fn first_rows(&self, product: u32) -> Range<u32> {
+        let rows = self.rows_of(product);
+        rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS))
+    }
+
     fn product(&self, row: u32) -> Option<u32> {
         match row.checked_sub(self.rows.len()) {
             None => self.rows.product(row),
@@ -180,8 +186,7 @@ impl<'a> ProductIndex<'a> {
 
     /// The row of a product that is nearest to `query`, and its cosine.
     pub fn nearest_row(&self, query: &[f32], product: u32) -> Option<(u32, f32)> {
-        let rows = self.rows_of(product);
-        let rows = rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS));
+        let rows = self.first_rows(product);
         let cosines = rows.filter_map(|row| Some((row, kernels::dot(query, &self.vector(row)?))));
         cosines.max_by(|(a, x), (b, y)| x.total_cmp(y).then(b.cmp(a)))
     }
@@ -191,8 +196,7 @@ impl<'a> ProductIndex<'a> {
     ///
     /// The nearest picture alone falls for a single odd one; the mean alone loses views that look unlike the rest.
     pub fn cosine(&self, query: &[f32], product: u32) -> Option<f32> {
-        let rows = self.rows_of(product);
-        let rows = rows.start..rows.end.min(rows.start.saturating_add(MAX_ROWS));
+        let rows = self.first_rows(product);
         let mut mean = vec![0.0; self.index.dim()];
         let mut nearest = f32::NEG_INFINITY;
         for vector in rows.filter_map(|row| self.vector(row)) {

@@ -27,7 +27,7 @@ mod records;
 mod tables;
 mod writer;
 
-pub use cells::CellsView;
+pub use cells::{CellLayout, CellsView};
 pub use error::{EncoderKind, EncoderMismatch, OpenPackError, SectionFault, WritePackError};
 pub use format::{
     ALIGN, BLOCK_LEN, ENTRY_LEN, FLAG_REQUIRED, HEADER_LEN, MAGIC, MAX_SECTIONS, SectionId, SectionInfo,

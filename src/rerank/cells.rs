@@ -6,50 +6,31 @@
 //! | lengths | cells: of each cell, 255 for the longest of the picture; all 0: the picture has no cells |
 
 use crate::embedding::Cells;
+use crate::pack::CellLayout;
 
 /// Largest number in 4 bits and in 8.
 const MOST_4: f32 = 7.0;
 const MOST_8: f32 = 127.0;
 
-/// What a pack's pictures have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CellLayout {
-    /// Cells a side of the grid.
-    pub side: usize,
-    /// Numbers a cell, even.
-    pub width: usize,
-}
-
-impl CellLayout {
-    /// Cells of a picture.
-    pub fn cells(&self) -> usize {
-        self.side * self.side
+/// A catalogue picture's cells as bytes; zeros, which stand for none, without cells or with others than these.
+pub fn stored(layout: &CellLayout, cells: Option<&Cells>) -> Vec<u8> {
+    let Some(cells) = cells.filter(|c| c.len() == layout.cells() && c.width() == usize::from(layout.width))
+    else {
+        return vec![0; layout.bytes()];
+    };
+    let mut out = Vec::with_capacity(layout.bytes());
+    for cell in cells.iter() {
+        let scale = scale(cell, MOST_4);
+        let nibble = |value: f32| (value * scale).round() as i8 as u8 & 15;
+        out.extend(cell.chunks_exact(2).map(|two| nibble(two[0]) | nibble(two[1]) << 4));
     }
-
-    /// Bytes of a picture.
-    pub fn bytes(&self) -> usize {
-        self.cells() * (self.width / 2 + 1)
-    }
-
-    /// A catalogue picture's cells as bytes; zeros, which stand for none, without cells or with others than these.
-    pub fn encode(&self, cells: Option<&Cells>) -> Vec<u8> {
-        let Some(cells) = cells.filter(|c| c.len() == self.cells() && c.width() == self.width) else {
-            return vec![0; self.bytes()];
-        };
-        let mut out = Vec::with_capacity(self.bytes());
-        for cell in cells.iter() {
-            let scale = scale(cell, MOST_4);
-            let nibble = |value: f32| (value * scale).round() as i8 as u8 & 15;
-            out.extend(cell.chunks_exact(2).map(|two| nibble(two[0]) | nibble(two[1]) << 4));
-        }
-        let lengths: Vec<f32> = cells.iter().map(length).collect();
-        let longest = lengths.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        // At least 1 where there is something, so that a picture with cells never reads as one without.
-        out.extend(
-            lengths.iter().map(|&l| if l > 0.0 { (l / longest * 255.0).round().max(1.0) as u8 } else { 0 }),
-        );
-        out
-    }
+    let lengths: Vec<f32> = cells.iter().map(length).collect();
+    let longest = lengths.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    // At least 1 where there is something, so that a picture with cells never reads as one without.
+    out.extend(
+        lengths.iter().map(|&l| if l > 0.0 { (l / longest * 255.0).round().max(1.0) as u8 } else { 0 }),
+    );
+    out
 }
 
 /// The cells of a picture, ready to be compared.
@@ -75,19 +56,19 @@ impl CellCodes {
         Self::new(cells.width(), values, cells.iter().map(length).collect())
     }
 
-    /// Those of a catalogue picture, from the bytes that [`CellLayout::encode`] made; `None` if it has none, or the bytes
+    /// Those of a catalogue picture, from the bytes that [`stored`] made; `None` if it has none, or the bytes
     /// are not of this layout.
     pub fn read(layout: &CellLayout, bytes: &[u8]) -> Option<Self> {
         if bytes.len() != layout.bytes() {
             return None;
         }
-        let (numbers, lengths) = bytes.split_at(layout.cells() * layout.width / 2);
+        let (numbers, lengths) = bytes.split_at(bytes.len() - layout.cells());
         if lengths.iter().all(|&l| l == 0) {
             return None;
         }
         let nibble = |half: u8| (half << 4) as i8 >> 4;
         let values = numbers.iter().flat_map(|&byte| [nibble(byte), nibble(byte >> 4)]).collect();
-        Some(Self::new(layout.width, values, lengths.iter().map(|&l| f32::from(l)).collect()))
+        Some(Self::new(layout.width.into(), values, lengths.iter().map(|&l| f32::from(l)).collect()))
     }
 
     fn new(width: usize, values: Vec<i8>, mut weights: Vec<f32>) -> Self {
@@ -130,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn stored_cells_point_where_they_did(cells in cells()) {
-            let bytes = LAYOUT.encode(Some(&cells));
+            let bytes = stored(&LAYOUT, Some(&cells));
             prop_assert_eq!(bytes.len(), LAYOUT.bytes());
             let stored = CellCodes::read(&LAYOUT, &bytes).unwrap();
             prop_assert!((stored.weights.iter().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -158,16 +139,17 @@ mod tests {
 
     #[test]
     fn pictures_without_cells_read_as_none() {
-        let none = LAYOUT.encode(None);
+        let none = stored(&LAYOUT, None);
         assert_eq!(none, vec![0; 16]);
         assert!(CellCodes::read(&LAYOUT, &none).is_none());
         assert!(CellCodes::read(&LAYOUT, &none[1..]).is_none());
         let other = Cells::new(vec![1.0; 12], 6).unwrap();
-        assert_eq!(LAYOUT.encode(Some(&other)), none);
+        assert_eq!(stored(&LAYOUT, Some(&other)), none);
         // A blank cell beside others stays blank.
         let mut values = vec![0.0; 24];
         values[23] = -3.0;
-        let stored = CellCodes::read(&LAYOUT, &LAYOUT.encode(Some(&Cells::new(values, 6).unwrap()))).unwrap();
+        let stored =
+            CellCodes::read(&LAYOUT, &stored(&LAYOUT, Some(&Cells::new(values, 6).unwrap()))).unwrap();
         assert_eq!(stored.inverse, [0.0, 0.0, 0.0, 1.0 / 7.0]);
         assert_eq!(stored.weights, [0.0, 0.0, 0.0, 1.0]);
         assert_eq!(stored.values[18..], [0, 0, 0, 0, 0, -7]);
@@ -177,7 +159,7 @@ mod tests {
     fn tiny_and_huge_cells_stay_finite() {
         for size in [1e-38f32, 1e-44, 3e38] {
             let cells = Cells::new(vec![size; 24], 6).unwrap();
-            let stored = LAYOUT.encode(Some(&cells));
+            let stored = stored(&LAYOUT, Some(&cells));
             for codes in
                 [Some(CellCodes::of(&cells)), CellCodes::read(&LAYOUT, &stored)].into_iter().flatten()
             {

@@ -136,8 +136,8 @@ mod tests {
         for i in 0..30 * 64 {
             candidate[i] = query[5 * 64 + i] + 0.3 * third[i];
         }
-        let layout = super::super::CellLayout { side: 7, width: 64 };
-        let candidate = layout.encode(Some(&Cells::new(candidate, 64).unwrap()));
+        let layout = crate::pack::CellLayout { side: 7, width: 64 };
+        let candidate = super::super::stored(&layout, Some(&Cells::new(candidate, 64).unwrap()));
         let candidate = CellCodes::read(&layout, &candidate).unwrap();
         let found = pair(&CellCodes::of(&Cells::new(query, 64).unwrap()), &candidate, 0.625);
         let want = [

@@ -12,6 +12,6 @@ mod cells;
 mod matches;
 mod scorer;
 
-pub use cells::{CellCodes, CellLayout};
+pub use cells::{CellCodes, stored};
 pub use matches::{FEATURES, features};
 pub use scorer::{Reranker, RerankerError};

@@ -6,8 +6,7 @@ use crate::cancel::Cancel;
 use crate::engine::{Engine, rows};
 use crate::frame::Frame;
 use crate::index::{IndexView, RowChanges};
-use crate::pack::{IndexSections, Pack};
-use crate::rerank::CellLayout;
+use crate::pack::{CellLayout, IndexSections, Pack};
 
 /// A picture as a row of a pack's index: all that is kept of it, some tens to hundreds of bytes, and about 1,600 more where
 /// the pack keeps local descriptors.

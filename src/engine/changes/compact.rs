@@ -53,7 +53,7 @@ impl Engine {
             let (quantizer, codes, rows) = changes.rows.compacted(view, quantizer);
             let built = self.pack.rows(sections);
             if sections == IndexSections::Image {
-                cells = self.cells()?.map(|cells| kept_cells(&cells, &rows, built.len(), &state));
+                cells = self.cells()?.map(|cells| kept_cells(&cells, &rows, &state));
             }
             let product = |&row: &u32| match row.checked_sub(built.len()) {
                 Some(at) => changes.products.get(at as usize).copied(),
@@ -79,21 +79,17 @@ impl Engine {
 }
 
 /// The local descriptors of the rows that stay.
-fn kept_cells(cells: &CellsView<'_>, rows: &[u32], built: u32, state: &State) -> Vec<u8> {
-    let bytes = cells.row_bytes();
+fn kept_cells(cells: &CellsView<'_>, rows: &[u32], state: &State) -> Vec<u8> {
+    let bytes = cells.layout().bytes();
     let mut data = Vec::with_capacity(rows.len() * bytes);
     for &row in rows {
-        let own = match row.checked_sub(built) {
-            None => cells.row(row),
-            Some(at) => state.added_cells(at),
-        };
-        match own.filter(|own| own.len() == bytes) {
+        match state.cells(cells, row).filter(|own| own.len() == bytes) {
             Some(own) => data.extend(own),
             // Zeros stand for a picture without.
             None => data.resize(data.len() + bytes, 0),
         }
     }
-    CellsView::to_bytes(cells.side() as u16, cells.width() as u16, rows.len() as u32, &data)
+    CellsView::to_bytes(cells.layout(), rows.len() as u32, &data)
 }
 
 fn write(

@@ -12,6 +12,7 @@ use crate::engine::memory::of_frame;
 use crate::frame::Frame;
 use crate::index::{IndexView, RowEncoder};
 use crate::pack::{EncoderKind, Journal, Pack, Record, RecordsError, RecordsWriter};
+use crate::rerank;
 use std::sync::PoisonError;
 
 /// A picture's row of the index and, where the pack keeps them, its local descriptors.
@@ -138,7 +139,7 @@ impl Engine {
         let (vector, cells) = encoder.encode_cells_until(picture, None, cancel).map_err(FindError::from)?;
         let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
         let row = rows.encode(vector.as_slice()).map_err(refused)?;
-        Ok((row, layout.map_or_else(Vec::new, |layout| layout.encode(cells.as_ref()))))
+        Ok((row, layout.map_or_else(Vec::new, |layout| rerank::stored(&layout, cells.as_ref()))))
     }
 
     fn text_rows(

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use self::entry::Entry;
 use super::error::OpenEngineError;
 use crate::index::{Bitmap, IndexView, RowChanges};
-use crate::pack::{IndexSections, Journal, Pack, Record, RecordView, RecordsError, RecordsView};
+use crate::pack::{CellsView, IndexSections, Journal, Pack, Record, RecordView, RecordsError, RecordsView};
 
 pub use code::CodedPicture;
 pub use compact::Compacted;
@@ -105,9 +105,12 @@ impl State {
         self.deleted.contains(product)
     }
 
-    /// The local descriptors of a row added to the image index, by its place among these.
-    pub fn added_cells(&self, at: u32) -> Option<&[u8]> {
-        self.cells.get(at as usize).map(Vec::as_slice)
+    /// The local descriptors of a row of the image index, of those built or added.
+    pub fn cells<'a>(&'a self, built: &CellsView<'a>, row: u32) -> Option<&'a [u8]> {
+        match row.checked_sub(built.len()) {
+            None => built.row(row),
+            Some(at) => self.cells.get(at as usize).map(Vec::as_slice),
+        }
     }
 
     /// Added products with a GTIN.
