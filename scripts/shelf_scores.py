@@ -11,8 +11,8 @@ lists are judged, means over photos with 95 % bootstrap intervals:
     right   share of the different first answers that are its products; one for what has no label is wrong
 
 `by_kind` counts labelled boxes with a product: `found` by a detection (IoU at least 0.5), named right by that
-detection (`found_named`), and named right when the box drawn by hand is asked (`true_named`). Standard
-library only.
+detection (`found_named`), by any detection whose middle lies in the box (`inside_named`), and when the box
+drawn by hand is asked (`true_named`). Standard library only.
 """
 
 import argparse
@@ -91,6 +91,11 @@ def pair(truth: list[list[float]], found: list[list[float]], need: float = 0.5) 
     return taken
 
 
+def holds_middle(outer: list[float], inner: list[float]) -> bool:
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
+
+
 def interval(values: list[float]) -> list[float]:
     draw = random.Random(0)
     means = sorted(sum(draw.choices(values, k=len(values))) / len(values) for _ in range(RESAMPLES))
@@ -129,7 +134,8 @@ def main() -> None:
     whole = first_answers(args, "shelves_queries.csv", args.data)
     crops = first_answers(args, "shelves_crops.csv", args.out)
     levels: dict[str, list[dict]] = {"image": [], "boxes": [], "true boxes": []}
-    kinds = {kind: {"boxes": 0, "found": 0, "found_named": 0, "true_named": 0} for kind in ("piece", "heap")}
+    counts = ("boxes", "found", "found_named", "inside_named", "true_named")
+    kinds = {kind: dict.fromkeys(counts, 0) for kind in ("piece", "heap")}
     for photo, items in zip(photos, scanned(args, photos), strict=True):
         wide, high = size(args.data / photo["image"])
         found = [
@@ -148,6 +154,10 @@ def main() -> None:
             tally["boxes"] += 1
             tally["found"] += number in pairs
             tally["found_named"] += number in pairs and first[pairs[number]] == product
+            tally["inside_named"] += any(
+                said == product and holds_middle(box["box"], place)
+                for said, place in zip(first, found, strict=True)
+            )
             tally["true_named"] += by_hand[number] == product
     metrics = ("named", "listed", "right")
     table = {

@@ -15,11 +15,11 @@ from PIL import Image
 
 from shelfsight_models.detector import shelves
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 import shelf_photos
 import shelf_scores
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = json.loads(shelves.LABELS.read_text())
 PHOTOS = LABELS["photos"]
 
