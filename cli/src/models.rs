@@ -51,12 +51,20 @@ impl std::str::FromStr for EncoderChoice {
     }
 }
 
-/// The shipped models with the user's encoders in their place.
+/// The shipped models with the user's encoders in their place. An image encoder that reads words too (it has a tokenizer)
+/// stands for both, unless a text encoder is named beside it.
 pub fn chosen(choices: &[EncoderChoice]) -> Result<Models> {
     let mut models = shipped();
+    let text = choices.iter().any(|choice| matches!(choice, EncoderChoice::Text(_)));
     for choice in choices {
         match choice {
-            EncoderChoice::Image(path) => models.image = Some(read_encoder_files(path)?),
+            EncoderChoice::Image(path) => {
+                let files = read_encoder_files(path)?;
+                if files.tokenizer.is_some() && !text {
+                    models.text = None;
+                }
+                models.image = Some(files);
+            }
             EncoderChoice::Text(path) => models.text = Some(read_encoder_files(path)?),
         }
     }

@@ -1,6 +1,7 @@
 //! Catalogue rows and encoders to a pack: embed, train, encode, write, read back.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::catalogue::CatalogueRow;
 use super::compile::{self, ModelNote};
@@ -12,6 +13,7 @@ use crate::encode::{EncoderFiles, EncoderId, ImageEncoder, ImageManifest, TextEn
 use crate::index::IndexParams;
 use crate::pack::{CellLayout, EncoderMeta, LicenceMeta, PackMeta, PackWriter, VERSION};
 use crate::rerank::Reranker;
+use crate::runtime::ModelBytes;
 
 /// Models that go into a pack.
 #[derive(Clone, Debug, Default)]
@@ -109,8 +111,13 @@ pub fn build_pack(
     let models = &models;
     let loaded = Loaded::new(models)?;
     let layout = if options.rerank { Some(loaded.cell_layout(models)?) } else { None };
-    let (mut images, skipped) = embed::images(rows, loaded.image.as_ref(), layout, options, progress)?;
-    let (mut texts, unread_texts) = embed::texts(rows, loaded.text.as_ref(), progress)?;
+    let (words, unread_words) = embed::words(rows, loaded.image.as_ref())?;
+    let (mut images, skipped) =
+        embed::images(rows, loaded.image.as_ref(), &words, layout, options, progress)?;
+    let (mut texts, mut unread_texts) = embed::texts(rows, loaded.text.as_ref(), progress)?;
+    if loaded.text.is_none() {
+        unread_texts = unread_words;
+    }
     let (rows, unfindable) = findable(rows, &mut images, &mut texts, options.skip_bad)?;
     let image_index = index::build(&images, options, progress)?;
     let text_index = index::build(&texts, options, progress)?;
@@ -142,7 +149,9 @@ pub fn build_pack(
     };
     let indexes = [(image_index.as_ref(), &images), (text_index.as_ref(), &texts)];
     let (meta, bytes) = write::write(out, &meta, &rows, models, layout, indexes)?;
-    let unread_on_phones = loaded.text.as_ref().and_then(|e| e.unread_on_phones()).map(str::to_owned);
+    let foreign = loaded.text.as_ref().and_then(|e| e.unread_on_phones());
+    let unread_on_phones =
+        foreign.or(loaded.image.as_ref().and_then(|e| e.unread_on_phones())).map(str::to_owned);
     Ok(BuildReport { meta, bytes, skipped, unfindable, unread_texts, models: notes, unread_on_phones })
 }
 
@@ -211,7 +220,9 @@ struct Loaded {
 impl Loaded {
     fn new(models: &Models) -> Result<Self, BuildError> {
         let image = |files: &EncoderFiles| {
-            ImageEncoder::new(ImageManifest::from_json(&files.manifest_json)?, &files.model)
+            let tokenizer = files.tokenizer.as_deref().unwrap_or_default();
+            let model: ModelBytes = Arc::new(files.model.clone());
+            ImageEncoder::open_with(ImageManifest::from_json(&files.manifest_json)?, &model, tokenizer)
         };
         let text = |files: &EncoderFiles| {
             let tokenizer = files.tokenizer.as_deref().unwrap_or_default();

@@ -9,9 +9,9 @@ use super::assemble::{BuildOptions, BuildStep, Progress, SkippedImage};
 use super::catalogue::CatalogueRow;
 use super::error::{BuildError, ImageFault};
 use crate::embedding::Embedding;
-use crate::encode::{EncodeError, ImageEncoder, TextEncoder, product_texts};
+use crate::encode::{EncodeError, ImageEncoder, Shown, TextEncoder, product_texts, product_words};
 use crate::pack::CellLayout;
-use crate::preprocess::{self, DecodeOptions};
+use crate::preprocess::{self, DecodeOptions, Photo};
 use crate::rerank;
 
 /// Vectors of one kind, in product order.
@@ -34,18 +34,30 @@ impl Embedded {
     }
 }
 
+/// Line and id of products of whose words the tokenizer knows none.
+pub(super) type Unread = Vec<(u64, String)>;
+
+/// What an encoder sees of a product at once: a picture, or its words alone where it reads words and there is none.
+type Work<'a> = (u32, &'a CatalogueRow, Option<&'a String>);
+
 /// Vectors of all pictures, and their local descriptors if `layout` is given; with `skip_bad`, what could not be used
-/// instead of an error.
+/// instead of an error. An encoder that reads words too is given the product's (`words`, one entry a row, where they are
+/// readable).
 pub(super) fn images(
     rows: &[CatalogueRow],
     encoder: Option<&ImageEncoder>,
+    words: &[Option<String>],
     layout: Option<CellLayout>,
     options: &BuildOptions,
     progress: Progress<'_>,
 ) -> Result<(Embedded, Vec<SkippedImage>), BuildError> {
-    let work: Vec<(u32, &CatalogueRow, &String)> = (0u32..)
+    let text = |product: u32| words.get(product as usize)?.as_deref();
+    let work: Vec<Work<'_>> = (0u32..)
         .zip(rows)
-        .flat_map(|(product, row)| row.images.iter().map(move |image| (product, row, image)))
+        .flat_map(|(product, row)| {
+            let alone = (row.images.is_empty() && text(product).is_some()).then_some((product, row, None));
+            row.images.iter().map(move |image| (product, row, Some(image))).chain(alone)
+        })
         .collect();
     if work.is_empty() {
         return Ok(Default::default());
@@ -56,22 +68,24 @@ pub(super) fn images(
     let decode = DecodeOptions { shrink_to: Some(encoder.picture_side()), ..DecodeOptions::default() };
     // Vector and local descriptors.
     type Looks = Result<(Embedding, Vec<u8>), ImageFault>;
-    let embed = |image: &String| -> Looks {
-        let photo = preprocess::open(&options.images.join(image), &decode)?;
-        let (vector, cells) = encoder.encode_cells_until(&photo.frame(), None, None)?;
+    let embed = |&(product, _, image): &Work<'_>| -> Looks {
+        let photo = image.map(|image| preprocess::open(&options.images.join(image), &decode)).transpose()?;
+        let frame = photo.as_ref().map(Photo::frame);
+        let shown = Shown { frame: frame.as_ref(), region: None, text: text(product) };
+        let (vector, cells) = encoder.encode_shown(&shown, None)?;
         Ok((vector, layout.map_or_else(Vec::new, |layout| rerank::stored(&layout, cells.as_ref()))))
     };
     let results: Vec<OnceLock<Looks>> = work.iter().map(|_| OnceLock::new()).collect();
     let refused = |at: usize| {
         let (_, row, image) = work[at];
-        let result = embed(image);
+        let result = embed(&work[at]);
         progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
         let error = match result {
             Err(ImageFault::Encode(fault)) if is_of_encoder(&fault) => encoder_error(fault),
             Err(reason) if !options.skip_bad => BuildError::Image {
                 line: row.line,
                 id: row.id.clone(),
-                image: image.clone(),
+                image: image.cloned().unwrap_or_default(),
                 reason: Box::new(reason),
             },
             result => {
@@ -95,7 +109,7 @@ pub(super) fn images(
             Some(Err(reason)) => skipped.push(SkippedImage {
                 line: row.line,
                 id: row.id.clone(),
-                image: image.clone(),
+                image: image.cloned().unwrap_or_default(),
                 reason,
             }),
             None => {}
@@ -120,13 +134,40 @@ fn is_of_encoder(fault: &EncodeError) -> bool {
     matches!(fault, EncodeError::Run { .. } | EncodeError::Output { .. })
 }
 
+/// The words of each product that an encoder of pictures reads with them, where it reads words and knows any of these; and
+/// line and id of the products of whose words it knows none.
+pub(super) fn words(
+    rows: &[CatalogueRow],
+    encoder: Option<&ImageEncoder>,
+) -> Result<(Vec<Option<String>>, Unread), BuildError> {
+    let (mut all, mut unread) = (Vec::new(), Vec::new());
+    let Some(encoder) = encoder.filter(|encoder| encoder.reads_words()) else { return Ok((all, unread)) };
+    for row in rows {
+        let mut text = product_words(&row.title, &row.brand, &row.category, &row.description);
+        match text.as_deref().map_or(Ok(()), |text| encoder.check_words(text)) {
+            Ok(()) => {}
+            Err(EncodeError::EmptyText) => text = None,
+            Err(EncodeError::UnknownText { .. }) => {
+                text = None;
+                unread.push((row.line, row.id.clone()));
+            }
+            Err(reason) => {
+                let id = row.id.clone();
+                return Err(BuildError::Text { line: row.line, id, reason: Box::new(reason) });
+            }
+        }
+        all.push(text);
+    }
+    Ok((all, unread))
+}
+
 /// Vectors of all texts, and line and id of the products with texts of which the tokenizer knows no word (another
 /// script). Such a text has no vector, nor has one of which the tokenizer leaves nothing (zero-width spaces, say).
 pub(super) fn texts(
     rows: &[CatalogueRow],
     encoder: Option<&TextEncoder>,
     progress: Progress<'_>,
-) -> Result<(Embedded, Vec<(u64, String)>), BuildError> {
+) -> Result<(Embedded, Unread), BuildError> {
     let Some(encoder) = encoder else { return Ok(Default::default()) };
     let (total, done) = (rows.len() as u64, AtomicU32::new(0));
     progress(BuildStep::Texts, 0, total);

@@ -63,17 +63,20 @@ fn records(rows: &[&CatalogueRow]) -> Result<Vec<u8>, BuildError> {
 
 fn write_models(writer: &mut PackWriter, models: &Models) -> Result<(), BuildError> {
     let parts = [
-        (&models.image, SectionKind::ImageManifest, SectionKind::ImageModel, None),
-        (&models.text, SectionKind::TextManifest, SectionKind::TextModel, Some(SectionKind::TextTokenizer)),
-        (&models.detector, SectionKind::DetectorManifest, SectionKind::DetectorModel, None),
+        (&models.image, SectionKind::ImageManifest, SectionKind::ImageModel, SectionKind::ImageTokenizer),
+        (&models.text, SectionKind::TextManifest, SectionKind::TextModel, SectionKind::TextTokenizer),
     ];
     for (files, manifest, model, tokenizer) in parts {
         let Some(files) = files else { continue };
         writer.section(manifest, &files.manifest_json)?;
         writer.section(model, &files.model)?;
-        if let (Some(kind), Some(bytes)) = (tokenizer, &files.tokenizer) {
-            writer.section(kind, bytes)?;
+        if let Some(bytes) = &files.tokenizer {
+            writer.section(tokenizer, bytes)?;
         }
+    }
+    if let Some(files) = &models.detector {
+        writer.section(SectionKind::DetectorManifest, &files.manifest_json)?;
+        writer.section(SectionKind::DetectorModel, &files.model)?;
     }
     Ok(())
 }

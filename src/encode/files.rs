@@ -32,6 +32,11 @@ pub fn read_encoder_files(manifest_path: &Path) -> Result<EncoderFiles, ReadEnco
         model: String,
         tokenizer: Option<String>,
         local: Option<Local>,
+        words: Option<Words>,
+    }
+    #[derive(Deserialize)]
+    struct Words {
+        tokenizer: String,
     }
     #[derive(Deserialize)]
     struct Local {
@@ -42,7 +47,8 @@ pub fn read_encoder_files(manifest_path: &Path) -> Result<EncoderFiles, ReadEnco
         .map_err(|e| ReadEncoderError::Manifest { path: manifest_path.into(), reason: e.to_string() })?;
     let folder = manifest_path.parent().unwrap_or(Path::new(""));
     let model = read(&folder.join(names.model))?;
-    let tokenizer = names.tokenizer.map(|name| read(&folder.join(name))).transpose()?;
+    let tokenizer = names.tokenizer.or(names.words.map(|words| words.tokenizer));
+    let tokenizer = tokenizer.map(|name| read(&folder.join(name))).transpose()?;
     let reranker = names.local.and_then(|local| local.reranker);
     let reranker = reranker.map(|name| read(&folder.join(name))).transpose()?;
     Ok(EncoderFiles { manifest_json, model, tokenizer, reranker })

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::manifest::{ImageManifest, Pooling, TextInputs, TextManifest};
+use super::manifest::{ImageManifest, Pooling, TextInputs, TextManifest, WordsInputs};
 use crate::preprocess::ImageSpec;
 use crate::runtime::plan;
 
@@ -16,22 +16,35 @@ use crate::runtime::plan;
 pub struct EncoderId(pub [u8; 32]);
 
 impl EncoderId {
-    /// Identity of an image encoder.
-    pub fn of_image(manifest: &ImageManifest, model: &[u8]) -> Self {
+    /// Identity of an image encoder; `tokenizer` is empty where it reads no words.
+    pub fn of_image(manifest: &ImageManifest, model: &[u8], tokenizer: &[u8]) -> Self {
         #[derive(Serialize)]
         struct Canonical<'a> {
             input: &'a str,
             output: &'a str,
             dim: usize,
             preprocess: &'a ImageSpec,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            words: Option<Words<'a>>,
         }
-        let ImageManifest { input, output, dim, preprocess, .. } = manifest;
-        Self::hash(
-            "shelfsight image encoder 1",
-            model,
-            &[],
-            &Canonical { input, output, dim: *dim, preprocess },
-        )
+        #[derive(Serialize)]
+        struct Words<'a> {
+            ids: &'a str,
+            mask: &'a str,
+            picture: &'a str,
+            max_tokens: usize,
+            pad_id: Option<u32>,
+        }
+        let ImageManifest { input, output, dim, preprocess, words, .. } = manifest;
+        let words = words.as_ref().map(|WordsInputs { ids, mask, picture, max_tokens, pad_id, .. }| Words {
+            ids,
+            mask,
+            picture,
+            max_tokens: *max_tokens,
+            pad_id: *pad_id,
+        });
+        let canonical = Canonical { input, output, dim: *dim, preprocess, words };
+        Self::hash("shelfsight image encoder 1", model, tokenizer, &canonical)
     }
 
     /// Identity of a text encoder.

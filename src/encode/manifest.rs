@@ -82,6 +82,9 @@ pub struct ImageManifest {
     /// Local descriptors, if the graph gives them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local: Option<LocalOutput>,
+    /// Further inputs of an encoder that reads a picture and words together (ITEm), if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<WordsInputs>,
     /// Crop, resize and normalisation.
     pub preprocess: ImageSpec,
     /// From cosines to probabilities; without it matches are ranked by bare cosine.
@@ -108,6 +111,25 @@ pub struct LocalOutput {
     /// File of the reranker that was trained on them, relative to the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reranker: Option<String>,
+}
+
+/// What an encoder of picture and words together takes beside the picture. Each may be missing: its mask is 0 then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WordsInputs {
+    /// `tokenizer.json`, relative to the manifest.
+    pub tokenizer: String,
+    /// Every text is cut or padded to this many tokens, special ones included; 1 to [`MAX_TOKENS`].
+    pub max_tokens: usize,
+    /// Id of the padding token; without it the tokenizer's own, else 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_id: Option<u32>,
+    /// Name of the graph's input of token ids, i64 or i32 `[B, max_tokens]`.
+    pub ids: String,
+    /// Of 1 for a token, 0 for padding, i64, i32 or f32 `[B, max_tokens]`.
+    pub mask: String,
+    /// Of 1 if there is a picture, 0 if not, f32 `[B, 1]`; without a picture its own input is 0 everywhere.
+    pub picture: String,
 }
 
 /// From token vectors to one vector.
@@ -192,8 +214,14 @@ pub struct TextManifest {
 impl ImageManifest {
     /// How its network is loaded, and compiled.
     pub fn load_options(&self) -> LoadOptions {
+        let mut shapes = vec![(self.input.clone(), self.preprocess.shape().to_vec())];
+        if let Some(words) = &self.words {
+            let texts = [&words.ids, &words.mask].map(|name| (name.clone(), vec![1, words.max_tokens]));
+            shapes.extend(texts);
+            shapes.push((words.picture.clone(), vec![1, 1]));
+        }
         LoadOptions {
-            shapes: vec![(self.input.clone(), self.preprocess.shape().to_vec())],
+            shapes,
             outputs: std::iter::once(&self.output)
                 .chain(self.local.as_ref().map(|local| &local.output))
                 .cloned()
@@ -228,6 +256,12 @@ impl ImageManifest {
                 return Err(ManifestError::Local { side, width });
             }
         }
+        if let Some(words) = &self.words {
+            let names =
+                [("words.ids", &words.ids), ("words.mask", &words.mask), ("words.picture", &words.picture)];
+            check_names(&names.map(|(field, name)| (field, name.as_str())))?;
+            check_tokens(words.max_tokens)?;
+        }
         Ok(self.preprocess.validate()?)
     }
 }
@@ -260,10 +294,15 @@ impl TextManifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         check_common(&self.name, &self.space, self.dim, self.calibration.as_ref())?;
         check_names(&[("inputs.ids", &self.inputs.ids), ("output", &self.output)])?;
-        if !(1..=MAX_TOKENS).contains(&self.max_tokens) {
-            return Err(ManifestError::MaxTokens { found: self.max_tokens });
-        }
+        check_tokens(self.max_tokens)
+    }
+}
+
+fn check_tokens(max_tokens: usize) -> Result<(), ManifestError> {
+    if (1..=MAX_TOKENS).contains(&max_tokens) {
         Ok(())
+    } else {
+        Err(ManifestError::MaxTokens { found: max_tokens })
     }
 }
 

@@ -11,16 +11,17 @@ mod manifest;
 mod text;
 mod texts;
 mod tokenizer;
+mod words;
 
 pub use files::{EncoderFiles, ReadEncoderError, read_encoder_files};
 pub use id::EncoderId;
-pub use image::ImageEncoder;
+pub use image::{ImageEncoder, Shown};
 pub use manifest::{
     Calibration, Calibrations, ImageManifest, ImageTag, LocalOutput, MAX_MODEL_DIM, MAX_TOKENS,
-    ManifestError, Pooling, TextInputs, TextManifest, TextTag,
+    ManifestError, Pooling, TextInputs, TextManifest, TextTag, WordsInputs,
 };
 pub use text::TextEncoder;
-pub use texts::product_texts;
+pub use texts::{product_texts, product_words};
 
 use crate::embedding::{Cells, Embedding, EmbeddingError};
 use crate::preprocess::PrepareError;

@@ -4,31 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::manifest::{Pooling, TextManifest};
-use super::tokenizer::Tokenizer;
+use super::words::Words;
 use super::{EncodeError, EncoderId, LoadEncoderError, list, single_vector, unit, wrong_output};
 use crate::cancel::Cancel;
 use crate::embedding::Embedding;
 use crate::runtime::{self, Kind, Model, ModelBytes, Pool, Tensor};
 
-/// Bytes of a text that are read for each token allowed; the rest could not change the result of any real tokenizer.
-const BYTES_PER_TOKEN: usize = 64;
-
 /// A text network with its tokenizer.
 pub struct TextEncoder {
     manifest: TextManifest,
     id: EncoderId,
-    tokenizer: Tokenizer,
+    words: Words,
     model: Box<dyn Model>,
     output: usize,
-    pad_id: i64,
-    /// Length every text is padded to; `None` where the graph takes any.
-    length: Option<usize>,
-}
-
-/// Token ids of one text with its padding.
-struct Tokens {
-    ids: Vec<i64>,
-    mask: Vec<i64>,
 }
 
 impl TextEncoder {
@@ -103,12 +91,8 @@ impl TextEncoder {
         }
         let output = model.output_names().iter().position(|n| *n == manifest.output);
         let output = output.ok_or_else(|| missing("output", &manifest.output, model.output_names()))?;
-        let limit = length.map_or(manifest.max_tokens, |fixed| fixed.min(manifest.max_tokens));
-        let tokenizer = Tokenizer::read(tokenizer_json, limit).map_err(|reason| {
-            LoadEncoderError::Tokenizer { name: name.clone(), reason: one_line(&reason) }
-        })?;
-        let pad_id = i64::from(manifest.pad_id.unwrap_or(tokenizer.pad()));
-        Ok(Self { id, tokenizer, model, output, pad_id, length, manifest })
+        let words = Words::read(name, tokenizer_json, manifest.max_tokens, manifest.pad_id, length)?;
+        Ok(Self { id, words, model, output, manifest })
     }
 
     /// Lets the threads of `pool` help from now on; vectors stay the same.
@@ -132,7 +116,7 @@ impl TextEncoder {
     /// # Errors
     /// As [`encode`](Self::encode), and [`EncodeError::Cancelled`].
     pub fn encode_until(&self, text: &str, cancel: Option<&Cancel>) -> Result<Embedding, EncodeError> {
-        let tokens = self.tokens(text)?;
+        let tokens = self.words.tokens(text)?;
         let (name, length) = (&self.manifest.name, tokens.ids.len());
         let whole = |data: Vec<i64>| Tensor::I64 { shape: vec![1, length], data };
         let names = &self.manifest.inputs;
@@ -169,27 +153,7 @@ impl TextEncoder {
     /// What in the tokenizer's file phones do not read, which are built without the feature `any-tokenizer`; `None` if
     /// they read it all.
     pub fn unread_on_phones(&self) -> Option<&str> {
-        self.tokenizer.foreign()
-    }
-
-    fn tokens(&self, text: &str) -> Result<Tokens, EncodeError> {
-        let fail = |reason: String| EncodeError::Tokenize { name: self.manifest.name.clone(), reason };
-        let text = start_of(text.trim(), (self.manifest.max_tokens * BYTES_PER_TOKEN).max(4096));
-        if text.is_empty() {
-            return Err(EncodeError::EmptyText);
-        }
-        let found = self.tokenizer.encode(text).map_err(|reason| fail(one_line(&reason)))?;
-        let found = found.ok_or(EncodeError::EmptyText)?;
-        if self.tokenizer.knows_nothing_of(&found) {
-            return Err(EncodeError::UnknownText { name: self.manifest.name.clone() });
-        }
-        let mut ids: Vec<i64> = found.into_iter().map(i64::from).collect();
-        let mut mask = vec![1; ids.len()];
-        if let Some(length) = self.length {
-            ids.resize(length, self.pad_id);
-            mask.resize(length, 0);
-        }
-        Ok(Tokens { ids, mask })
+        self.words.unread_on_phones()
     }
 }
 
@@ -200,11 +164,6 @@ impl fmt::Debug for TextEncoder {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// At most `bytes` bytes, whole characters.
-fn start_of(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// One vector from `[1, length, dim]`.
@@ -233,8 +192,4 @@ fn pool(
 
 fn check(manifest: &TextManifest) -> Result<(), LoadEncoderError> {
     Ok(manifest.validate()?)
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

@@ -19,6 +19,11 @@ pub fn product_texts(title: &str, brand: &str, category: &str, description: &str
     texts
 }
 
+/// All that is known of a product in words, for an encoder that reads them together with a picture; `None` if nothing is.
+pub fn product_words(title: &str, brand: &str, category: &str, description: &str) -> Option<String> {
+    product_texts(title, brand, category, description).pop()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +38,7 @@ mod tests {
         assert_eq!(texts("Nordlys oat milk", "nordlys", "", ""), ["Nordlys oat milk"]);
         assert_eq!(texts("", "", "Drinks", ""), ["Drinks"]);
         assert!(texts(" ", "", "", "").is_empty());
+        assert_eq!(product_words("Oat milk", "Nordlys", "Drinks", "").unwrap(), "Nordlys Oat milk Drinks");
+        assert_eq!(product_words("", " ", "", ""), None);
     }
 }

@@ -10,14 +10,13 @@ use super::side::Side;
 use super::{Engine, Found, Match, Timings};
 use crate::cancel::{Cancel, cancelled};
 use crate::embedding::Embedding;
-use crate::encode::{EncodeError, ImageEncoder};
+use crate::encode::{EncodeError, ImageEncoder, Shown};
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::fuse::score::Evidence;
-use crate::geometry::Rect;
 use crate::index::Bitmap;
 use crate::options::{Depth, Filter, FindOptions, MAX_TOP};
-use crate::pack::IndexSections;
+use crate::pack::{IndexSections, SectionKind};
 use crate::preprocess::check_region;
 use crate::rerank::CellCodes;
 
@@ -58,7 +57,8 @@ pub struct EncodedQuery {
 }
 
 impl EncodedQuery {
-    /// What the picture looks like, without barcodes and words; `None` if there is no picture.
+    /// What the picture looks like, without barcodes and words; `None` if there is no picture. Where one encoder reads
+    /// both, its vector of both.
     pub fn looks(&self) -> Option<Self> {
         let cells = self.cells.clone();
         self.image.clone().map(|image| Self { image: Some(image), cells, ..Self::default() })
@@ -95,23 +95,31 @@ impl Engine {
         let mut ms = Timings::default();
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
-        if let Some(frame) = query.frame {
-            if let Some(region) = options.region {
+        encoded.typed = text.and_then(|text| Gtin::parse(text).ok());
+        // One encoder may read picture and words together; it reads words alone where no other does.
+        let fused = self.reads_words();
+        let apart = self.pack.meta().text.is_some() || !fused;
+        if query.frame.is_some() || !apart {
+            if let (Some(frame), Some(region)) = (query.frame, options.region) {
                 check_region(frame, region).map_err(EncodeError::Prepare)?;
             }
             let encoder = ms.measure("load", || self.image_encoder())?;
-            let _held = self.memory.reserve(of_frame(frame, options.barcode) + encoder.memory())?;
-            if options.barcode {
+            let picture = query.frame.map_or(0, |frame| of_frame(frame, options.barcode));
+            let _held = self.memory.reserve(picture + encoder.memory())?;
+            if let Some(frame) = query.frame.filter(|_| options.barcode) {
                 let found = ms.measure("barcode", || self.read_barcodes(frame, options.region, 1, cancel));
                 check_cancel(cancel)?;
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
-            let (image, cells) =
-                ms.measure("encode", || self.looks(&encoder, frame, options.region, options.rerank, cancel))?;
-            (encoded.image, encoded.cells) = (Some(image), cells);
+            let shown = Shown { frame: query.frame, region: options.region, text: text.filter(|_| fused) };
+            let rerank = options.rerank && query.frame.is_some();
+            match ms.measure("encode", || self.looks(&encoder, &shown, rerank, cancel)) {
+                Ok((image, cells)) => (encoded.image, encoded.cells) = (Some(image), cells),
+                Err(FindError::Encode(EncodeError::EmptyText)) => return Err(FindError::EmptyQuery),
+                Err(error) => return Err(error),
+            }
         }
-        if let Some(text) = text {
-            encoded.typed = Gtin::parse(text).ok();
+        if let Some(text) = text.filter(|_| apart) {
             let encoder = ms.measure("load", || self.text_encoder())?;
             let _held = self.memory.reserve(encoder.memory())?;
             encoded.text = match ms.measure("encode", || encoder.encode_until(text, cancel)) {
@@ -127,22 +135,26 @@ impl Engine {
         Ok(encoded)
     }
 
-    /// Vector of a picture, and its cells if it is to be reranked by them.
+    /// Whether the pack's image encoder reads words too.
+    pub(super) fn reads_words(&self) -> bool {
+        self.pack.section(SectionKind::ImageTokenizer).is_some()
+    }
+
+    /// Vector of what is shown, and its cells if it is to be reranked by them.
     pub(super) fn looks(
         &self,
         encoder: &ImageEncoder,
-        frame: &Frame<'_>,
-        region: Option<Rect>,
+        shown: &Shown<'_>,
         rerank: bool,
         cancel: Option<&Cancel>,
     ) -> Result<(Embedding, Option<CellCodes>), FindError> {
         if !rerank {
-            return Ok((encoder.encode_until(frame, region, cancel)?, None));
+            return Ok((encoder.encode_shown(shown, cancel)?.0, None));
         }
         if !self.can_rerank() {
             return Err(FindError::NoReranker);
         }
-        let (vector, cells) = encoder.encode_cells_until(frame, region, cancel)?;
+        let (vector, cells) = encoder.encode_shown(shown, cancel)?;
         Ok((vector, cells.as_ref().map(CellCodes::of)))
     }
 

@@ -51,7 +51,8 @@ impl Engine {
         self.image.get(|| {
             let manifest = self.part(SectionKind::ImageManifest, KIND)?;
             let model = self.model(SectionKind::ImageModel, KIND)?;
-            let load = || ImageEncoder::open(ImageManifest::from_json(manifest)?, &model);
+            let tokenizer = self.pack.section(SectionKind::ImageTokenizer).unwrap_or_default();
+            let load = || ImageEncoder::open_with(ImageManifest::from_json(manifest)?, &model, tokenizer);
             let encoder = load().map_err(|source| FindError::LoadEncoder { kind: KIND, source })?;
             self.pack.check_encoder(KIND, &encoder.id().0)?;
             Ok(encoder.shared(&self.pool))

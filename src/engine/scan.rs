@@ -4,6 +4,7 @@ use super::error::FindError;
 use super::find::{EncodedQuery, Wanted, check_cancel, check_top};
 use super::memory::of_frame;
 use super::{Engine, Item, Scan, Timings};
+use crate::encode::Shown;
 use crate::frame::Frame;
 use crate::fuse::Gtin;
 use crate::geometry::Rect;
@@ -48,9 +49,9 @@ impl Engine {
                     *used = true;
                 }
             }
-            let region = Some(found.rect.grow(MARGIN));
+            let shown = Shown { frame: Some(frame), region: Some(found.rect.grow(MARGIN)), text: None };
             let (image, cells) =
-                ms.measure("encode", || self.looks(&encoder, frame, region, options.rerank, cancel))?;
+                ms.measure("encode", || self.looks(&encoder, &shown, options.rerank, cancel))?;
             (query.image, query.cells) = (Some(image), cells);
             let matches = self.rank(&query, &wanted, &mut ms)?;
             items.push(Item { rect: found.rect, detection: found.score, matches });

@@ -68,6 +68,8 @@ section_kinds! {
     ImageManifest = 16, "image-manifest", true, true;
     /// Model file of the image encoder.
     ImageModel = 17, "image-model", true, false;
+    /// `tokenizer.json` of an image encoder that reads words too.
+    ImageTokenizer = 18, "image-tokenizer", true, false;
     /// JSON manifest of the text encoder.
     TextManifest = 20, "text-manifest", true, true;
     /// Model file of the text encoder.

@@ -3,6 +3,7 @@
 use super::EditError;
 use super::edit::PictureRows;
 use crate::cancel::Cancel;
+use crate::encode::Shown;
 use crate::engine::{Engine, rows};
 use crate::frame::Frame;
 use crate::index::{IndexView, RowChanges};
@@ -47,7 +48,8 @@ impl CodedPicture {
 }
 
 impl Engine {
-    /// Encodes and codes a picture of a product to [`add`](Self::add), of the product alone. The frame is not kept.
+    /// Encodes and codes a picture of a product to [`add`](Self::add), of the product alone. The frame is not kept. An
+    /// encoder that reads words too sees the picture only: the product's words are not known yet.
     ///
     /// # Errors
     /// [`EditError`]
@@ -58,7 +60,8 @@ impl Engine {
     ) -> Result<CodedPicture, EditError> {
         let view = rows::index_of(&self.pack, IndexSections::Image)?.ok_or(EditError::NoIndex)?;
         let mut bytes = self.pack.table_crc().to_le_bytes().to_vec();
-        let (row, cells) = self.picture_row(picture, &view.row_encoder(), cancel)?;
+        let shown = Shown { frame: Some(picture), ..Shown::default() };
+        let (row, cells) = self.picture_row(&shown, &view.row_encoder(), cancel)?;
         bytes.extend(row);
         bytes.extend(cells);
         Ok(CodedPicture(bytes))

@@ -4,7 +4,7 @@ use super::code::CodedPicture;
 use super::entry::Entry;
 use super::{EditError, Editable, State, Writer, views};
 use crate::cancel::Cancel;
-use crate::encode::{EncodeError, product_texts};
+use crate::encode::{EncodeError, Shown, product_texts, product_words};
 use crate::engine::Engine;
 use crate::engine::error::FindError;
 use crate::engine::find::check_cancel;
@@ -120,23 +120,40 @@ impl Engine {
         product: &NewProduct<'_>,
         view: &Option<IndexView<'_>>,
     ) -> Result<Vec<PictureRows>, EditError> {
-        if product.pictures.is_empty() {
+        let Record { title, brand, category, description, .. } = &product.record;
+        let words = product_words(title, brand, category, description).filter(|_| self.reads_words());
+        let text = words.as_deref();
+        let mut shown: Vec<Shown<'_>> =
+            product.pictures.iter().map(|frame| Shown { frame: Some(frame), text, region: None }).collect();
+        if shown.is_empty() && product.coded.is_empty() && text.is_some() {
+            // A product without pictures is found by what is read.
+            shown.push(Shown { text, ..Shown::default() });
+        }
+        if shown.is_empty() {
             return Ok(Vec::new());
         }
         let rows = view.as_ref().ok_or(EditError::NoIndex)?.row_encoder();
-        product.pictures.iter().map(|frame| self.picture_row(frame, &rows, product.cancel.as_ref())).collect()
+        let coded = shown.iter().map(|shown| match self.picture_row(shown, &rows, product.cancel.as_ref()) {
+            // As in a build: words of which the tokenizer knows nothing have no row.
+            Err(EditError::Encode(FindError::Encode(
+                EncodeError::EmptyText | EncodeError::UnknownText { .. },
+            ))) => Ok(None),
+            row => row.map(Some),
+        });
+        Ok(coded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     /// The row of a picture, and its local descriptors where the pack keeps them.
     pub(super) fn picture_row(
         &self,
-        picture: &Frame<'_>,
+        shown: &Shown<'_>,
         rows: &RowEncoder<'_>,
         cancel: Option<&Cancel>,
     ) -> Result<PictureRows, EditError> {
         let (encoder, layout) = (self.image_encoder()?, self.cell_layout()?);
-        let _held = self.memory.reserve(of_frame(picture, false) + encoder.memory())?;
-        let (vector, cells) = encoder.encode_cells_until(picture, None, cancel).map_err(FindError::from)?;
+        let picture = shown.frame.map_or(0, |frame| of_frame(frame, false));
+        let _held = self.memory.reserve(picture + encoder.memory())?;
+        let (vector, cells) = encoder.encode_shown(shown, cancel).map_err(FindError::from)?;
         let refused = |source| EditError::Vector { kind: EncoderKind::Image, source };
         let row = rows.encode(vector.as_slice()).map_err(refused)?;
         Ok((row, layout.map_or_else(Vec::new, |layout| rerank::stored(&layout, cells.as_ref()))))
