@@ -83,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     item = command("item", _item, "ITEm: one vector of picture and words, against its variants")
     item.add_argument("--ways", default="all", help="variants to train, comma-separated, or all")
     item.add_argument("--seed", type=int, help="another seed than the config's")
+    item.add_argument("--weights", type=Path, default=Path("weights"), help="what ships, to compare with")
+    item.add_argument("--out", type=Path, help="write `all five` as an encoder for `pack build`")
     item.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     ladder = command("eproduct", _eproduct, "the eProduct protocol on a small scale, rung by rung")
     ladder.add_argument("--seeds", default="1,2,3")
@@ -226,12 +228,11 @@ def _rerank(options) -> int:
 
 def _item(options) -> int:
     from .item.evaluate import run, variants
-    from .pipeline import load_config
 
     config = _changed(_config(options), options)
-    image = load_config(options.config.with_name(f"{config.image}.py"))
     ways = list(variants(config)) if options.ways == "all" else options.ways.split(",")
-    for name, row in run(config, image, data_dir(options.data), options.runs, ways).items():
+    where = (data_dir(options.data), options.runs, options.weights)
+    for name, row in run(config, *where, ways, options.out).items():
         print(f"{name:44s} " + " ".join(f"{key} {value}" for key, value in row.items()))
     return 0
 

@@ -27,8 +27,11 @@ def export_onnx(
     output_names: list[str],
     dynamic_axes: dict[str, dict[int, str]] | None = None,
     opset: int = OPSET,
+    fold: bool = True,
 ) -> None:
-    """Exports `model` in eval mode, then tidies the graph (see `tidy`) and checks it."""
+    """Exports `model` in eval mode, then tidies the graph (see `tidy`) and checks it. Folding makes a `Gemm`
+    of a product of fixed shape, which `quantise_dynamic_text` does not look for: such graphs go without.
+    """
     model = model.eval()
     options = {}
     if "dynamo" in inspect.signature(torch.onnx.export).parameters:  # torch ≥ 2.5
@@ -46,7 +49,7 @@ def export_onnx(
             do_constant_folding=True,
             **options,
         )
-    graph = tidy(_fold_constants(path))
+    graph = tidy(_fold_constants(path) if fold else onnx.load(str(path)))
     onnx.checker.check_model(graph)
     onnx.save(graph, str(path))
 

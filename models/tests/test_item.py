@@ -1,12 +1,16 @@
+import json
+
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
-from shelfsight_models.data import Product
+from shelfsight_models.data import Product, to_input
 from shelfsight_models.item.data import Sampler, Texts, encode, fit_tokenizer, without_names
-from shelfsight_models.item.evaluate import patches
+from shelfsight_models.item.export import PIXELS, export
 from shelfsight_models.item.networks import Heads, ItemEncoder, Shape
 from shelfsight_models.item.objectives import ALL, MASK, hide_cells, hide_words, losses
+from shelfsight_models.item.pictures import patches
 from shelfsight_models.item.probes import fit_global_heads, lean, probe
 from shelfsight_models.item.train import ItemConfig, train
 
@@ -131,3 +135,32 @@ def test_patches_and_ids():
     tokenizer = fit_tokenizer(["red apple"] * 9, 60)
     ids, mask = encode(tokenizer, ["red apple", ""], 8)
     assert mask.sum(1)[0] >= 2 and mask.sum(1)[1] == 0 and (ids[1] == 0).all()
+
+
+def test_the_exported_encoder_says_the_same(tmp_path):
+    """Patches or words missing, through int8 ONNX; a picture's patches become a convolution."""
+    torch.manual_seed(5)
+    shape = Shape(cell=16 * 16 * 3, cells=36, words=60, length=8, width=32, layers=2, heads=2, hidden=64)
+    encoder = ItemEncoder(shape).eval()
+    for p in encoder.parameters():
+        if p.dim() > 1:
+            torch.nn.init.normal_(p, std=0.1)
+    tokenizer = fit_tokenizer([p.description for p in PRODUCTS.values()], 60)
+    mean, matrix = np.full(32, 0.1, np.float32), np.eye(32, 12, dtype=np.float32)
+    manifest = export(encoder, mean, matrix, tokenizer, PIXELS, tmp_path, "item-test")
+    session = onnxruntime.InferenceSession(str(manifest.with_name("item.onnx")))
+    pixels = np.random.default_rng(1).integers(0, 256, (1, 96, 96, 3), np.uint8)
+    cells = torch.from_numpy(patches(pixels))
+    for text, there in [("gala sweet", 1.0), ("", 1.0), ("granny sour green", 0.0)]:
+        ids, mask = encode(tokenizer, [text], 8)
+        feed = {
+            "pixel_values": to_input(pixels, PIXELS),
+            "input_ids": ids,
+            "text_mask": mask.astype(np.int64),
+        }
+        found = session.run(None, feed | {"image_mask": np.full((1, 1), there, np.float32)})[0][0]
+        given = (torch.from_numpy(ids), torch.from_numpy(mask), cells, torch.full((1, 1), there))
+        wanted = (encoder(*given)[0, 0].detach().numpy() - mean) @ matrix
+        assert found @ wanted / np.linalg.norm(wanted) > 0.995, (text, there)
+    words = json.loads(manifest.read_text())["words"]
+    assert words["max_tokens"] == 8 and (tmp_path / words["tokenizer"]).is_file()

@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .. import augment, pipeline
-from ..data import grocery, load_picture
+from .. import pipeline
+from ..data import load_picture
 from ..evaluate import bootstrap, paired, ranks
 from ..postprocess import whitening
-from ..rerank.maps import SIDE, WIDTH, describe, fit_projection
-from ..train_image import ImageConfig
-from ..views import Views
+from ..shipped import ShippedImage, ShippedText
+from . import export
 from .data import Sampler, Texts, encode, fit_tokenizer
 from .networks import ItemEncoder
 from .objectives import ALL
+from .pictures import PATCH, SIDE, SIZE, WIDTH, Pictures
 from .probes import fit_global_heads, probe
 from .train import ItemConfig, train
-
-SIZE, PATCH = 96, 16
 
 
 def variants(config: ItemConfig) -> dict[str, ItemConfig]:
@@ -34,70 +32,6 @@ def variants(config: ItemConfig) -> dict[str, ItemConfig]:
         "image only": replace(config, modalities="image", objectives=ALL - {"itm"}),
         "text only": replace(config, modalities="text", objectives=ALL - {"itm"}),
     }
-
-
-def patches(pixels: np.ndarray) -> np.ndarray:
-    """u8 `[n, 96, 96, 3]` → f32 `[n, 36, 768]`, values in −1 to 1."""
-    n, side = len(pixels), SIZE // PATCH
-    grid = pixels.reshape(n, side, PATCH, side, PATCH, 3).transpose(0, 1, 3, 2, 4, 5)
-    return (grid.reshape(n, side * side, -1).astype(np.float32) - 127.5) / 127.5
-
-
-def pixel_views(paths: list[Path], count: int, cache: Path, seed: int = 7) -> np.ndarray:
-    """u8 `[n, 1 + count, 96, 96, 3]`: each picture as it is, then augmented; cached."""
-    if cache.is_file():
-        return np.load(cache, mmap_mode="r")
-    out = np.empty((len(paths), 1 + count, SIZE, SIZE, 3), np.uint8)
-    strength = augment.Strength()
-    for i, path in enumerate(paths):
-        image = load_picture(path)
-        out[i, 0] = np.asarray(image.resize((SIZE, SIZE)))
-        image.thumbnail((512, 512))
-        for k in range(count):
-            rng = np.random.default_rng([seed, i, k])
-            out[i, 1 + k] = augment.view(np.asarray(image), SIZE, rng, strength)
-    np.save(cache, out)
-    return np.load(cache, mmap_mode="r")
-
-
-class Pictures:
-    """Grocery's pictures as cells: clean ones of each, and further views of the training photos."""
-
-    def __init__(self, config: ItemConfig, image: ImageConfig, root: Path, runs: Path, views: int = 3):
-        products, pictures = grocery(root)
-        self.products = {p.id: p for p in products}
-        self.product = np.array([p.product for p in pictures])
-        kind, split = np.array([p.kind for p in pictures]), np.array([p.split for p in pictures])
-        self.train = np.flatnonzero((kind == "photo") & (split == "train"))
-        self.val = np.flatnonzero((kind == "photo") & (split == "val"))
-        self.iconic = np.flatnonzero(kind == "iconic")
-        if config.cells == "pixels":
-            every = pixel_views([p.path for p in pictures], views, runs / "item-pixels.npy")
-            self.clean = patches(np.asarray(every[:, 0]))
-            kept = np.concatenate([self.train, self.iconic])
-            self.views = np.concatenate([patches(np.asarray(every[kept, k])) for k in range(1 + views)])
-            self.view_product = np.tile(self.product[kept], 1 + views)
-        else:
-            self.clean, self.views, self.view_product = self._maps(config, image, root, runs, views)
-
-    def _maps(self, config: ItemConfig, image: ImageConfig, root: Path, runs: Path, views: int):
-        every: Views = pipeline.image_views(image, root, runs)
-        mine = np.char.startswith(every.product, "grocery")
-        clean = np.flatnonzero(mine & every.clean)
-        further = [
-            np.flatnonzero(mine & ~every.clean & (every.picture == every.picture[row]))[:views]
-            for row in clean
-            if every.split[row] == "train"
-        ]
-        rows = np.sort(np.concatenate([clean, *further]))
-        axes = fit_projection(
-            pipeline.imagenet_backbone(), every, image.views.cut, runs / f"{image.name}-cells.npy"
-        )
-        path = runs / f"{image.name}-item-cells.npz"
-        encoder = pipeline.load_encoder(image, runs)
-        found = describe(encoder, every, rows, image.views.cut, axes, path)
-        is_clean, is_train = every.clean[rows], every.split[rows] == "train"
-        return found.cells[is_clean], found.cells[is_train], every.product[rows][is_train]
 
 
 def shape_of(config: ItemConfig):
@@ -128,12 +62,26 @@ def embed(
     return np.concatenate(out)
 
 
-def run(config: ItemConfig, image: ImageConfig, root: Path, runs: Path, names: list[str]) -> dict[str, dict]:
+def shipped_vectors(weights: Path, pictures: Pictures, written: list[str]) -> dict[str, np.ndarray]:
+    """What the encoders that ship say of the same: each alone, and side by side (late fusion)."""
+    image, text = ShippedImage(weights / "image.json"), ShippedText(weights / "text.json")
+    texts = sorted(set(written))
+    by_text = dict(zip(texts, text.embed(texts), strict=True))
+    found = {
+        "photo": np.concatenate([image.embed([load_picture(path)]) for path in pictures.paths]),
+        "words": np.stack([by_text[t] for t in written]),
+    }
+    return found | {"both": np.concatenate([found["photo"], found["words"]], 1) / np.sqrt(2)}
+
+
+def run(
+    config: ItemConfig, root: Path, runs: Path, weights: Path, names: list[str], out: Path | None = None
+) -> dict[str, dict]:
     """By gallery, query kind and variant: R@1 with interval, and the paired change to `all five`; probes
-    beside them.
+    beside them. `out` gets `all five` as an encoder for `pack build`.
     """
     config = replace(config, shape=shape_of(config))
-    pictures = Pictures(config, image, root, runs)
+    pictures = Pictures(config, root, runs, weights)
     texts = Texts(pictures.products, config.form)
     corpus = [f"{p.name} {p.description}" for p in pictures.products.values()]
     tokenizer = fit_tokenizer(corpus, config.shape.words)
@@ -165,7 +113,15 @@ def run(config: ItemConfig, image: ImageConfig, root: Path, runs: Path, names: l
             ):
                 continue
             vectors = embed(encoder, pictures.clean, ids, mask, with_image, with_text)
-            raw.setdefault(name, {})[way] = _whitened(vectors, pictures.train)
+            mean, matrix = whitening(vectors[pictures.train], 0.05)
+            raw.setdefault(name, {})[way] = _mapped(vectors, mean, matrix)
+            if (name, way) == ("all five", "both") and out is not None:
+                prep = export.PIXELS
+                behind = None
+                if config.cells == "maps":
+                    prep, behind = ShippedImage(weights / "image.json").prep, weights / "image.onnx"
+                title = f"item-{config.cells}"
+                export.export(encoder, mean, matrix, tokenizer, prep, out, title, behind)
         if not {"gmlm", "gmim"} <= variant.objectives or variant.modalities != "both":
             heads = fit_global_heads(encoder, sampler, 400, seed=config.seed)
         held = replace(variant, seed=99)
@@ -177,6 +133,7 @@ def run(config: ItemConfig, image: ImageConfig, root: Path, runs: Path, names: l
     if {"image only", "text only"} <= raw.keys():
         late = np.concatenate([raw["image only"]["photo"], raw["text only"]["words"]], 1) / np.sqrt(2)
         raw["late fusion"] = {"both": late}
+    raw["shipped encoders"] = shipped_vectors(weights, pictures, written)
     for name, ways in raw.items():
         for way, vectors in ways.items():
             for where, rows in galleries.items():
@@ -199,7 +156,6 @@ def _sampler(product, cells, texts, tokenizer, config: ItemConfig, drop: float =
     )
 
 
-def _whitened(vectors: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The linear map to the index: whitened on the training photos, unit rows."""
-    mean, matrix = whitening(vectors[reference], 0.05)
+def _mapped(vectors: np.ndarray, mean: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The linear map to the index, unit rows."""
     return pipeline.unit_rows((vectors - mean) @ matrix).astype(np.float32)

@@ -19,11 +19,10 @@ from .objectives import ALL, losses
 @dataclass(frozen=True)
 class ItemConfig:
     """One recipe. `pixels`: cells are 16×16 patches of a 96 px picture; `maps`: local descriptors of the
-    image encoder `image`.
+    image encoder that ships.
     """
 
     name: str
-    image: str = "image_v2"
     cells: str = "pixels"
     form: str = "sibling"
     shape: Shape = field(default_factory=Shape)
