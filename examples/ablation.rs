@@ -13,6 +13,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
+use rayon::prelude::*;
 use shelfsight::eval::vectors::VectorSet;
 use shelfsight::kernels;
 use shelfsight::quant::{Levels, MAX_BYTES, Opq, OpqParams, Pq, PqParams, Rq, RqParams, Trq, TrqParams};
@@ -41,7 +42,7 @@ const fn trq(name: &'static str, lists: usize, cells: usize, turns: usize) -> Sc
 }
 
 /// In the order of the table. Lists and cells are those of the whole index, fewer where base is small.
-const SCHEMES: [Scheme; 10] = [
+const SCHEMES: [Scheme; 12] = [
     trq("pq", 0, 0, 0),
     trq("opq", 0, 0, 0),
     trq("rq", 0, 0, 0),
@@ -50,6 +51,9 @@ const SCHEMES: [Scheme; 10] = [
     trq("lists + rotations", 1024, 64, 0),
     trq("trq", 1024, 64, 6),
     trq("64 lists + rotations", 64, 64, 0),
+    // As the paper has it: stages of whole vectors behind the rotation instead of parts.
+    trq("lists + rq", 256, 0, 0),
+    trq("lists + rotations + rq", 256, 256, 0),
     Scheme { name: "hybrid, 4 bits a part", levels: Levels::One, ..trq("", 1024, 64, 0) },
     Scheme {
         name: "hybrid, 4 + 4 bits a part + 4 a component",
@@ -178,6 +182,9 @@ fn train(
         ..TrqParams::default()
     };
     let trq = Trq::train(learn, d, &params, &mut |_| ())?.trq;
+    if scheme.name.ends_with("rq") && scheme.name != "trq" {
+        return Ok(Some(behind(trq, bytes, seed, set)?));
+    }
     let ids = (2.0 + (lists as f64).log2().ceil()) / 8.0;
     let total = with(trq.to_bytes().len()) + ids;
     let coder = move |rows: &[f32]| {
@@ -187,6 +194,35 @@ fn train(
         lists.iter().zip(codes.chunks_exact(encoder.code_len())).flat_map(decode).collect()
     };
     Ok(Some((Box::new(coder), total)))
+}
+
+/// A residual quantizer of what lists and rotations leave.
+fn behind(
+    trq: Trq<'static>,
+    bytes: usize,
+    seed: u64,
+    set: &VectorSet,
+) -> Result<(Coder, f64), Box<dyn Error>> {
+    let (d, max_points) = (set.dim, set.learn.len() / set.dim);
+    let left = move |trq: &Trq<'_>, rows: &[f32]| -> (Vec<u32>, Vec<f32>) {
+        let encoder = trq.encoder();
+        let (lists, residuals): (Vec<u32>, Vec<Vec<f32>>) =
+            rows.par_chunks_exact(d).map(|x| encoder.residual(x)).unzip();
+        (lists, residuals.concat())
+    };
+    let params = RqParams { m: bytes, k: 256, seed, max_points, ..RqParams::default() };
+    let rq = Rq::train(&left(&trq, &set.learn).1, d, &params, &mut |_| ())?;
+    let ids = (2.0 + (trq.lists() as f64).log2().ceil()) / 8.0;
+    // Without the codebooks of parts, 16 and 256 centroids each, that nothing is coded with.
+    let front = trq.to_bytes().len() - (64 + 512) * d;
+    let total = bytes as f64 + ids + (front + rq.to_bytes().len()) as f64 / set.rows() as f64;
+    let coder = move |rows: &[f32]| {
+        let (lists, residuals) = left(&trq, rows);
+        let codes = rq.encoder(5).encode(&residuals);
+        let decode = |(&list, code): (&u32, &[u8])| trq.restore(list, &rq.decode(code));
+        lists.iter().zip(codes.chunks_exact(bytes)).flat_map(decode).collect()
+    };
+    Ok((Box::new(coder), total))
 }
 
 /// Mean squared error of rows `[n, d]`, of a sample where they are many.

@@ -91,9 +91,15 @@ impl TrqEncoder<'_> {
 
     /// List and code of one vector.
     pub fn one(&self, x: &[f32]) -> (u32, Vec<u8>) {
+        let (list, y) = self.residual(x);
+        (list, self.code(&y))
+    }
+
+    /// List of a vector and what its centroid leaves, turned: for another quantizer than the parts of this one.
+    pub fn residual(&self, x: &[f32]) -> (u32, Vec<f32>) {
         let x = self.trq.scaled(x);
         let list = self.list(&x);
-        (list, self.code(&self.trq.turned_residual(&x, list)))
+        (list, self.trq.turned_residual(&x, list))
     }
 
     fn list(&self, x: &[f32]) -> u32 {

@@ -235,10 +235,14 @@ impl<'a> Trq<'a> {
 
     /// The vector that a code of a list stands for, `[d]`. `code` is as [`TrqEncoder::encode`] made it.
     pub fn decode(&self, list: u32, code: &[u8]) -> Vec<f32> {
-        let y = self.decode_turned(code);
+        self.restore(list, &self.decode_turned(code))
+    }
+
+    /// The vector of which [`TrqEncoder::residual`] left `y` in a list, `[d]`.
+    pub fn restore(&self, list: u32, y: &[f32]) -> Vec<f32> {
         let mut x = match self.cell(list) {
-            Some(cell) => rotation::invert(self.rotation(cell), &y),
-            None => y,
+            Some(cell) => rotation::invert(self.rotation(cell), y),
+            None => y.to_vec(),
         };
         // The centroid as it was before it was turned: rotations of bytes would not bring it back exactly.
         let coarse = self.table(Table::Coarse).as_chunks::<4>().0;
