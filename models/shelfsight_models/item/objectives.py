@@ -27,23 +27,26 @@ class Batch:
 
 
 def hide_words(batch: Batch, share: float, words: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Ids with a `share` of the words of matched pairs replaced (80 % mask, 10 % another word, 10 % left),
-    and the places `[hidden, 2]`.
+    """Ids with a `share` of the words replaced (80 % mask, 10 % another word, 10 % left), and the places
+    `[hidden, 2]` in matched pairs, which alone are to be recovered. Words of mismatched pairs are hidden too:
+    else holes would tell the two kinds apart, and matching would learn nothing else.
     """
     draw = torch.rand(batch.ids.shape, generator=generator)
-    chosen = (draw < share) & (batch.text_mask > 0) & (batch.matched[:, None] > 0)
+    chosen = (draw < share) & (batch.text_mask > 0)
     kind = torch.rand(batch.ids.shape, generator=generator)
     other = torch.randint(FIRST_WORD, words, batch.ids.shape, generator=generator)
     ids = torch.where(chosen & (kind < 0.8), MASK, batch.ids)
     ids = torch.where(chosen & (kind >= 0.8) & (kind < 0.9), other, ids)
-    return ids, chosen.nonzero()
+    return ids, (chosen & (batch.matched[:, None] > 0)).nonzero()
 
 
 def hide_cells(batch: Batch, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Which cells of matched pairs are holes `[n, cells]`, and their places `[holes, 2]`."""
+    """Which cells are holes `[n, cells]`, and the places `[holes, 2]` of those in matched pairs (see
+    `hide_words`).
+    """
     draw = torch.rand(batch.cells.shape[:2], generator=generator)
-    chosen = (draw < share) & (batch.image_mask > 0) & (batch.matched[:, None] > 0)
-    return chosen, chosen.nonzero()
+    chosen = (draw < share) & (batch.image_mask > 0)
+    return chosen, (chosen & (batch.matched[:, None] > 0)).nonzero()
 
 
 def standardised(cells: Tensor) -> Tensor:
