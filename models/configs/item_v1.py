@@ -1,8 +1,10 @@
-"""ITEm on Grocery: all five objectives on raw patches and weakened texts.
+"""ITEm on Grocery: all five objectives on raw patches and weakened texts, small enough for three seeds of five variants
+in an afternoon on one core.
 
-python -m shelfsight_models item configs/item_v1.py --data DIR [--set cells=maps]
+python -m shelfsight_models item configs/item_v1.py --data DIR [--seed S] [--set cells=maps] [--out DIR]
 """
 
+from shelfsight_models.item.networks import Shape
 from shelfsight_models.item.train import ItemConfig
 
-CONFIG = ItemConfig(name="item_v1")
+CONFIG = ItemConfig(name="item_v1", shape=Shape(width=64, layers=3, heads=4, hidden=256), steps=2000, batch=64)
