@@ -172,6 +172,7 @@ fn a_pack_of_one_encoder_is_asked_by_picture_words_and_both() {
     ));
     // A GTIN that was typed names its product whatever the words are worth.
     assert_eq!(ask(Some(&frame), Some("4006381333931"))[0], "p5");
+    assert_eq!(ask(None, Some("4006381333931")), ["p5"]);
 }
 
 #[test]

@@ -96,6 +96,8 @@ impl Engine {
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
         encoded.typed = text.and_then(|text| Gtin::parse(text).ok());
+        // A picture or a number finds something whatever the words are worth.
+        let more = query.frame.is_some() || encoded.typed.is_some();
         // One encoder may read picture and words together; it reads words alone where no other does.
         let fused = self.reads_words();
         let apart = self.pack.meta().text.is_some() || !fused;
@@ -115,6 +117,7 @@ impl Engine {
             let rerank = options.rerank && query.frame.is_some();
             match ms.measure("encode", || self.looks(&encoder, &shown, rerank, cancel)) {
                 Ok((image, cells)) => (encoded.image, encoded.cells) = (Some(image), cells),
+                Err(FindError::Encode(EncodeError::UnknownText { .. })) if more => {}
                 Err(FindError::Encode(EncodeError::EmptyText)) => return Err(FindError::EmptyQuery),
                 Err(error) => return Err(error),
             }
@@ -124,9 +127,7 @@ impl Engine {
             let _held = self.memory.reserve(encoder.memory())?;
             encoded.text = match ms.measure("encode", || encoder.encode_until(text, cancel)) {
                 Ok(vector) => Some(vector),
-                Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }) if query.frame.is_some() => {
-                    None
-                }
+                Err(EncodeError::EmptyText | EncodeError::UnknownText { .. }) if more => None,
                 Err(EncodeError::EmptyText) => return Err(FindError::EmptyQuery),
                 Err(error) => return Err(error.into()),
             };
