@@ -35,14 +35,16 @@ struct Scheme {
     cells: usize,
     turns: usize,
     levels: Levels,
+    /// Of each rotation, as a share of the dimension: one of so many; 0 for whole rotations.
+    reflections: usize,
 }
 
 const fn trq(name: &'static str, lists: usize, cells: usize, turns: usize) -> Scheme {
-    Scheme { name, lists, cells, turns, levels: Levels::Two }
+    Scheme { name, lists, cells, turns, levels: Levels::Two, reflections: 0 }
 }
 
 /// In the order of the table. Lists and cells are those of the whole index, fewer where base is small.
-const SCHEMES: [Scheme; 12] = [
+const SCHEMES: [Scheme; 15] = [
     trq("pq", 0, 0, 0),
     trq("opq", 0, 0, 0),
     trq("rq", 0, 0, 0),
@@ -51,6 +53,9 @@ const SCHEMES: [Scheme; 12] = [
     trq("lists + rotations", 1024, 64, 0),
     trq("trq", 1024, 64, 6),
     trq("64 lists + rotations", 64, 64, 0),
+    Scheme { reflections: 2, ..trq("lists + d/2 reflections", 1024, 64, 0) },
+    Scheme { reflections: 4, ..trq("lists + d/4 reflections", 1024, 64, 0) },
+    Scheme { reflections: 8, ..trq("lists + d/8 reflections", 1024, 64, 0) },
     // As the paper has it: stages of whole vectors behind the rotation instead of parts.
     trq("lists + rq", 256, 0, 0),
     trq("lists + rotations + rq", 256, 256, 0),
@@ -176,6 +181,7 @@ fn train(
         cells,
         m: parts,
         levels: scheme.levels,
+        reflections: d.checked_div(scheme.reflections).unwrap_or(0),
         turns: scheme.turns,
         seed,
         max_points,

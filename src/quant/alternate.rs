@@ -79,6 +79,27 @@ pub(super) fn identity(d: usize) -> Vec<f64> {
     (0..d * d).map(|i| f64::from(u8::from(i / d == i % d))).collect()
 }
 
+/// A codebook a part of turned residuals `[n, d]`, each `[k, d_part]`.
+pub(super) fn codebooks(y: &[f32], d: usize, params: &Params) -> Vec<Vec<f32>> {
+    let Params { m, k, iterations, seed, .. } = *params;
+    let mut rng = Rng::new(seed);
+    let seeds: Vec<u64> = (0..m).map(|_| rng.next()).collect();
+    parallel::map_long(m, |j| {
+        let part = part(d, m, j);
+        let points = columns(y, d, part.clone());
+        kmeans(&points, part.len(), &KmeansParams { k, iterations, seed: seeds[j] })
+    })
+}
+
+/// For each cell the mean square of its residuals along each axis of its rotation.
+pub(super) fn widths(residuals: &[f32], d: usize, cell: &[u32], rotations: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let mut sums = vec![vec![0.0; d]; rotations.len()];
+    for (y, &cell) in rotated(residuals, d, cell, rotations).chunks_exact(d).zip(cell) {
+        sums[cell as usize].iter_mut().zip(y).for_each(|(sum, v)| *sum += f64::from(*v) * f64::from(*v));
+    }
+    sums
+}
+
 /// Fits rotations, from their starts, and codebooks to residuals `[n, d]` of the given cells.
 pub(super) fn fit(
     residuals: &[f32],
@@ -88,16 +109,10 @@ pub(super) fn fit(
     params: &Params,
     progress: &mut dyn FnMut(f32),
 ) -> Fit {
-    let Params { m, k, iterations, turns, tau, seed } = *params;
+    let Params { m, turns, tau, .. } = *params;
     let mut rotations = starts.clone();
     let mut y = rotated(residuals, d, cell, &rotations);
-    let mut rng = Rng::new(seed);
-    let seeds: Vec<u64> = (0..m).map(|_| rng.next()).collect();
-    let mut codebooks = parallel::map_long(m, |j| {
-        let part = part(d, m, j);
-        let points = columns(&y, d, part.clone());
-        kmeans(&points, part.len(), &KmeansParams { k, iterations, seed: seeds[j] })
-    });
+    let mut codebooks = codebooks(&y, d, params);
     progress(1.0 / (turns + 1) as f32);
     let mut decoded = nearest(&y, d, &codebooks);
     let mut objective = vec![mean_error(&y, &decoded, d)];

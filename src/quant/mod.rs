@@ -17,6 +17,7 @@ mod nested;
 pub mod opq;
 pub(crate) mod parallel;
 pub mod pq;
+mod reflections;
 mod rng;
 mod rotation;
 pub mod rq;

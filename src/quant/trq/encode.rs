@@ -3,7 +3,7 @@
 use super::{Levels, STEPS, Table, Trq};
 use crate::kernels::{self, LANES, f16, rows};
 use crate::quant::codebook::pack;
-use crate::quant::{parallel, rotation};
+use crate::quant::parallel;
 
 /// A quantizer's centroids laid out for encoding many vectors.
 #[derive(Debug)]
@@ -60,10 +60,7 @@ impl Trq<'_> {
     /// `x / unit` and, in a list's cell, turned, less the turned centroid.
     pub(super) fn turned_residual(&self, x: &[f32], list: u32) -> Vec<f32> {
         let mut y = vec![0.0; self.dim];
-        match self.cell(list) {
-            Some(cell) => rotation::apply(self.rotation(cell), x, &mut y),
-            None => y.copy_from_slice(x),
-        }
+        self.turn(self.cell(list), x, &mut y);
         for (y, c) in y.iter_mut().zip(f16::from_bytes(self.turned_centroid(list))) {
             *y -= c;
         }

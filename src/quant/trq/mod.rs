@@ -9,7 +9,8 @@
 //! - level 3: 4 bits a component for what level 2 leaves, in steps fitted to each component.
 //!
 //! One list and one cell is OPQ; no cells at all (rotations left out) is residual PQ. Cells are fewer than lists (64 for
-//! 1,024) because a rotation costs d² bytes and d² products a query.
+//! 1,024) because a rotation costs d² bytes and d² products a query; one made of k reflections costs k·d of both and lays
+//! the k widest axes only (`quant/reflections.rs`).
 
 mod encode;
 mod scan;
@@ -20,7 +21,7 @@ mod train;
 pub use encode::TrqEncoder;
 pub use train::{Trained, TrqParams};
 
-use super::{MAX_DIM, OpenQuantizerError, part, rotation};
+use super::{MAX_DIM, OpenQuantizerError, part, reflections, rotation};
 use crate::kernels::{LANES, f16, scan::MAX_TABLES};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -56,6 +57,8 @@ pub struct Trq<'a> {
     m: usize,
     lists: usize,
     cells: usize,
+    /// Of each cell's rotation; 0 if it is kept whole.
+    reflections: usize,
     levels: Levels,
     /// What a component is divided by before anything else.
     unit: f32,
@@ -85,7 +88,7 @@ impl<'a> Trq<'a> {
             return Err(OpenQuantizerError::Length { expected: TRQ_HEADER_LEN as u64, found });
         };
         let word = |i: usize| head.as_chunks().0.get(i).map_or([0; 4], |b| *b);
-        let [dim, m, lists, cells, levels, zero] = [0, 1, 2, 3, 4, 6].map(|i| u32::from_le_bytes(word(i)));
+        let [dim, m, lists, cells, levels, turns] = [0, 1, 2, 3, 4, 6].map(|i| u32::from_le_bytes(word(i)));
         let unit = f32::from_le_bytes(word(5));
         let counts = OpenQuantizerError::Counts { dim, bytes: m, k: lists };
         let (d, parts, k, c) = (dim as usize, m as usize, lists as usize, cells as usize);
@@ -94,10 +97,20 @@ impl<'a> Trq<'a> {
             && (1..=MAX_LISTS).contains(&k)
             && c <= k
             && (1e-30..1e30).contains(&unit)
-            && zero == 0
+            && turns as usize <= if c > 0 { d } else { 0 }
             && word(7) == [0; 4];
         let (true, Some(levels)) = (sound, Levels::of(levels)) else { return Err(counts) };
-        let trq = Self { dim: d, m: parts, lists: k, cells: c, levels, unit, bytes: Cow::Borrowed(bytes) };
+        let reflections = turns as usize;
+        let trq = Self {
+            dim: d,
+            m: parts,
+            lists: k,
+            cells: c,
+            reflections,
+            levels,
+            unit,
+            bytes: Cow::Borrowed(bytes),
+        };
         // At most 65,536 · 8,192 · 4 bytes a table: no overflow of u64, and usize is compared only once it fits.
         let expected = trq.ends().last().copied().unwrap_or_default();
         if expected != found {
@@ -117,7 +130,7 @@ impl<'a> Trq<'a> {
     /// End of each table, counted from the start of the header.
     fn ends(&self) -> [u64; 7] {
         let [d, lists, cells] = [self.dim, self.lists, self.cells].map(|v| v as u64);
-        let rotations = if cells > 0 { cells * rotation_len(d) } else { 0 };
+        let rotations = cells * self.rotation_len() as u64;
         let lens = [
             4 * (cells + 1),
             lists.next_multiple_of(LANES as u64) * d * 4,
@@ -200,6 +213,11 @@ impl<'a> Trq<'a> {
         members + steps
     }
 
+    /// Reflections that each rotation is made of; 0 if rotations are kept whole.
+    pub fn reflections(&self) -> usize {
+        self.reflections
+    }
+
     /// The rotation cell of a list; `None` if vectors are not turned.
     pub fn cell(&self, list: u32) -> Option<u32> {
         if self.cells == 0 {
@@ -217,8 +235,24 @@ impl<'a> Trq<'a> {
 
     /// The stored rotation of a cell.
     fn rotation(&self, cell: u32) -> &[u8] {
-        let len = rotation::stored_len(self.dim);
-        self.table(Table::Rotations).chunks_exact(len).nth(cell as usize).unwrap_or_default()
+        self.table(Table::Rotations).chunks_exact(self.rotation_len()).nth(cell as usize).unwrap_or_default()
+    }
+
+    /// Bytes of a stored rotation.
+    fn rotation_len(&self) -> usize {
+        match self.reflections {
+            0 => rotation::stored_len(self.dim),
+            count => reflections::stored_len(self.dim, count),
+        }
+    }
+
+    /// `x` turned as in a cell, `[d]`; unchanged without one.
+    fn turn(&self, cell: Option<u32>, x: &[f32], out: &mut [f32]) {
+        match cell.map(|cell| self.rotation(cell)) {
+            None => out.copy_from_slice(x),
+            Some(stored) if self.reflections > 0 => reflections::apply(stored, x, out),
+            Some(stored) => rotation::apply(stored, x, out),
+        }
     }
 
     /// The turned centroid of a list, half floats.
@@ -241,6 +275,7 @@ impl<'a> Trq<'a> {
     /// The vector of which [`TrqEncoder::residual`] left `y` in a list, `[d]`.
     pub fn restore(&self, list: u32, y: &[f32]) -> Vec<f32> {
         let mut x = match self.cell(list) {
+            Some(cell) if self.reflections > 0 => reflections::invert(self.rotation(cell), y),
             Some(cell) => rotation::invert(self.rotation(cell), y),
             None => y.to_vec(),
         };
@@ -284,10 +319,6 @@ impl<'a> Trq<'a> {
         }
         y
     }
-}
-
-fn rotation_len(d: u64) -> u64 {
-    4 * d + d.next_multiple_of(LANES as u64) * d
 }
 
 /// The value of a level-3 code.

@@ -4,7 +4,6 @@
 
 use super::{Levels, Table, Trq, step_value};
 use crate::kernels::{self, LANES, f16, rows};
-use crate::quant::rotation;
 
 /// Beyond this a component of a query is cut off: squares must stay finite.
 const FAR: f32 = 1e12;
@@ -33,10 +32,7 @@ impl Trq<'_> {
 
     /// The query turned as in a cell, `[d]`; unchanged without a cell.
     pub fn turned(&self, query: &[f32], cell: Option<u32>, out: &mut [f32]) {
-        match cell {
-            Some(cell) => rotation::apply(self.rotation(cell), query, out),
-            None => out.copy_from_slice(query),
-        }
+        self.turn(cell, query, out);
     }
 
     /// A turned query less the turned centroid of a list, `[d]`.

@@ -79,6 +79,21 @@ fn without_rotations_it_is_residual_pq() {
 }
 
 #[test]
+fn a_few_reflections_go_most_of_the_way() {
+    let v = points(8000, 16, 16, 8);
+    let made = |cells, reflections| {
+        train(&v, 16, TrqParams { reflections, turns: 0, ..params(16, cells, 4, Levels::Two) })
+    };
+    let error = |trq: &Trq<'_>| trq.encoder().error(&v);
+    let (none, whole, few) = (error(&made(0, 0)), error(&made(16, 0)), made(16, 6));
+    let part = error(&few);
+    assert!(whole < 0.7 * none && part < none - 0.6 * (none - whole), "{none} {part} {whole}");
+    assert_eq!((few.reflections(), made(0, 6).reflections(), made(16, 99).reflections()), (6, 0, 16));
+    // 6 bytes a component instead of 20.
+    assert_eq!(made(16, 0).to_bytes().len() - few.to_bytes().len(), 16 * 16 * 14);
+}
+
+#[test]
 fn the_objective_never_rises_without_a_pull() {
     let v = points(3000, 8, 32, 1);
     let p = TrqParams { turns: 6, tau: 0.0, ..params(32, 16, 4, Levels::One) };
@@ -104,12 +119,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
     fn tables_and_codes_give_the_distance_to_the_decoded_vector(
-        d in 1usize..20, parts in 1usize..9, cells in 0usize..3, level in 0usize..3, seed in any::<u64>(),
+        d in 1usize..20, parts in 1usize..9, cells in 0usize..3, reflections in 0usize..4, level in 0usize..3,
+        seed in any::<u64>(),
     ) {
         let m = parts.min(d);
         let v = points(400, d, 4, seed);
         let levels = [Levels::One, Levels::Two, Levels::Three][level];
-        let made = train(&v, d, params(16, cells, m, levels));
+        let made = train(&v, d, TrqParams { reflections, ..params(16, cells, m, levels) });
         let bytes = made.to_bytes();
         let trq = Trq::from_bytes(&bytes).unwrap();
         prop_assert_eq!(&trq, &made);
@@ -147,8 +163,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_refused_or_decode(at in 0usize..TRQ_HEADER_LEN + 200, byte in any::<u8>(), cut in any::<bool>()) {
-        let mut bytes = small();
+    fn any_bytes_are_refused_or_decode(at in 0usize..TRQ_HEADER_LEN + 200, byte in any::<u8>(), cut in any::<bool>(),
+        flip in any::<bool>()) {
+        let mut bytes = if flip { reflected() } else { small() };
         let at = at % bytes.len();
         bytes[at] = byte;
         if cut {
@@ -166,6 +183,12 @@ proptest! {
 fn small() -> Vec<u8> {
     static SMALL: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
     SMALL.get_or_init(|| train(&points(300, 4, 4, 1), 4, params(16, 2, 2, Levels::Three)).to_bytes()).clone()
+}
+
+fn reflected() -> Vec<u8> {
+    let p = TrqParams { reflections: 2, ..params(16, 2, 2, Levels::Two) };
+    static REFLECTED: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    REFLECTED.get_or_init(|| train(&points(300, 4, 4, 1), 4, p).to_bytes()).clone()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::quant::alternate::{self, Params, columns};
 use crate::quant::codebook::pack;
 use crate::quant::kmeans::{KmeansParams, kmeans, lloyd};
 use crate::quant::rng::Rng;
-use crate::quant::{TrainError, check_training, nested, parallel, part, rotation};
+use crate::quant::{TrainError, check_training, nested, parallel, part, reflections, rotation};
 use std::borrow::Cow;
 
 /// How to train.
@@ -16,6 +16,9 @@ pub struct TrqParams {
     pub lists: usize,
     /// Rotations, at most as many as lists; 0 leaves vectors unturned. Each costs about d² bytes.
     pub cells: usize,
+    /// Reflections that each rotation is made of, as many as components if more: each costs d bytes, where a whole rotation
+    /// costs d², and lays one more of the cell's widest axes. 0 keeps rotations whole.
+    pub reflections: usize,
     /// Parts: 1 to the dimension, at most 512.
     pub m: usize,
     /// What is coded.
@@ -38,6 +41,7 @@ impl Default for TrqParams {
         Self {
             lists: 1024,
             cells: 64,
+            reflections: 0,
             m: 64,
             levels: Levels::Two,
             iterations: 12,
@@ -75,6 +79,7 @@ impl Trq<'static> {
             return Err(TrainError::Bytes { bytes: params.m, max });
         }
         let (lists, cells) = (params.lists, params.cells);
+        let count = if cells == 0 { 0 } else { params.reflections.min(dim) };
         if lists == 0 || lists > MAX_LISTS || cells > lists {
             return Err(TrainError::Lists { lists, cells });
         }
@@ -104,15 +109,23 @@ impl Trq<'static> {
         } else {
             alternate::best_starts(&residuals, dim, &cell, cells, &how)
         };
-        let fit = alternate::fit(&residuals, dim, &cell, begin, &how, &mut |s| progress(0.3 + 0.5 * s));
+        let mut fit = alternate::fit(&residuals, dim, &cell, begin, &how, &mut |s| progress(0.3 + 0.5 * s));
 
         // From here on what is stored counts: rotations of bytes, turned centroids of half floats.
-        let rotations: Vec<Vec<u8>> = fit.rotations.iter().map(|r| rotation::store(r, dim)).collect();
+        let rotations: Vec<Vec<u8>> = match count {
+            0 => fit.rotations.iter().map(|r| rotation::store(r, dim)).collect(),
+            _ => alternate::widths(&residuals, dim, &cell, &fit.rotations)
+                .iter()
+                .zip(&fit.rotations)
+                .map(|(variance, r)| reflections::store(r, variance, dim, count))
+                .collect(),
+        };
         let turn = |cell: u32, x: &[f32], out: &mut [f32]| {
             if cells == 0 {
                 out.copy_from_slice(x)
             } else {
-                rotation::apply(&rotations[cell as usize], x, out)
+                let stored = &rotations[cell as usize];
+                if count > 0 { reflections::apply(stored, x, out) } else { rotation::apply(stored, x, out) }
             }
         };
         let mut turned = vec![0.0; lists * dim];
@@ -129,13 +142,17 @@ impl Trq<'static> {
         })
         .concat();
         drop((points, residuals));
+        if count > 0 {
+            // The axes that no reflection laid are not where the codebooks were fitted.
+            fit.codebooks = alternate::codebooks(&y, dim, &how);
+        }
         let seed = rng.next();
         let books = parallel::map_long(m, |j| {
             Book::new(&y, dim, part(dim, m, j), fit.codebooks[j].clone(), params.levels, seed)
         });
         progress(0.95);
 
-        let mut bytes = header(dim, params, lists, cells, unit);
+        let mut bytes = header(dim, params, lists, cells, count, unit);
         if cells == 0 {
             bytes.extend([0; 4]);
         } else {
@@ -154,7 +171,8 @@ impl Trq<'static> {
             let error = left_over(&y, dim, &books);
             bytes.extend(error.iter().flat_map(|e| (e * STEP_OF_DEVIATION).to_le_bytes()));
         }
-        let trq = Trq { dim, m, lists, cells, levels: params.levels, unit, bytes: Cow::Owned(bytes) };
+        let (levels, reflections) = (params.levels, count);
+        let trq = Trq { dim, m, lists, cells, reflections, levels, unit, bytes: Cow::Owned(bytes) };
         progress(1.0);
         Ok(Trained { trq, objective: fit.objective })
     }
@@ -169,14 +187,22 @@ fn fit_params(params: &TrqParams, k: usize, cells: usize, seed: u64) -> Params {
     Params { m: params.m, k, iterations: params.iterations, turns, tau: params.tau, seed }
 }
 
-fn header(dim: usize, params: &TrqParams, lists: usize, cells: usize, unit: f32) -> Vec<u8> {
+fn header(
+    dim: usize,
+    params: &TrqParams,
+    lists: usize,
+    cells: usize,
+    reflections: usize,
+    unit: f32,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(TRQ_HEADER_LEN);
     // Each was checked to be far below 2^32.
     out.extend(
         [dim, params.m, lists, cells, params.levels as usize].iter().flat_map(|v| (*v as u32).to_le_bytes()),
     );
     out.extend(unit.to_le_bytes());
-    out.extend([0; 8]);
+    out.extend((reflections as u32).to_le_bytes());
+    out.extend([0; 4]);
     out
 }
 
