@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use engine_support::{Shop, ids, pixels};
 use serde::Deserialize;
-use shelfsight::build::{BuildError, BuildOptions, BuildReport, Models, build_pack, compile_model};
+use shelfsight::build::{BuildError, BuildOptions, BuildReport, Models, QueryRow, build_pack, compile_model};
 use shelfsight::encode::{
     EncodeError, EncoderFiles, ImageEncoder, ImageManifest, LoadEncoderError, Shown, read_encoder_files,
 };
 use shelfsight::engine::{EditError, Engine, EngineOptions, FindError, NewProduct, Query};
+use shelfsight::eval::run::{EvalOptions, evaluate};
 use shelfsight::frame::Frame;
 use shelfsight::index::{IndexKind, IndexParams};
 use shelfsight::options::FindOptions;
@@ -106,12 +107,17 @@ fn what_changes_vectors_changes_the_id_and_what_is_missing_is_named() {
     assert_ne!(encoder(&spaced).unwrap().id(), first);
     assert_eq!(encoder(&with("tiny-item", "other")).unwrap().id(), first);
     let none = EncoderFiles { tokenizer: None, ..files.clone() };
-    assert!(matches!(encoder(&none), Err(LoadEncoderError::Tokenizer { .. })));
     let says = |files: EncoderFiles, part: &str| {
         let message = encoder(&files).unwrap_err().to_string();
         assert!(message.contains(part) && !message.contains('\n'), "{message}");
     };
     says(with("\"text_mask\"", "\"masks\""), "no input `masks`");
+    says(
+        with("\"text_mask\"", "\"input_ids\""),
+        "`words.ids` and `words.mask` both name the input `input_ids`",
+    );
+    says(with("\"image_mask\"", "\"pixel_values\""), "`input` and `words.picture` both name");
+    says(none, "`tokenizer.json` is missing");
     says(with("\"max_tokens\": 8", "\"max_tokens\": 0"), "expected 1 to");
     says(with("\"max_tokens\": 8", "\"max_tokens\": 9"), "[1, 8]");
     let json: serde_json::Value = serde_json::from_slice(&files.manifest_json).unwrap();
@@ -122,13 +128,17 @@ fn what_changes_vectors_changes_the_id_and_what_is_missing_is_named() {
 }
 
 fn build(shop: &Shop, kind: IndexKind) -> Result<(PathBuf, BuildReport), BuildError> {
+    build_with(shop, kind, false)
+}
+
+fn build_with(shop: &Shop, kind: IndexKind, skip_bad: bool) -> Result<(PathBuf, BuildReport), BuildError> {
     let out = shop.dir.path().join("fused.shelf");
     let options = BuildOptions {
         images: shop.dir.path().to_owned(),
         index: IndexParams { kind, bytes: 8, ..IndexParams::default() },
         auto: None,
         rerank: false,
-        skip_bad: false,
+        skip_bad,
         created: 0,
         generator: "test".to_owned(),
     };
@@ -173,6 +183,49 @@ fn a_pack_of_one_encoder_is_asked_by_picture_words_and_both() {
     // A GTIN that was typed names its product whatever the words are worth.
     assert_eq!(ask(Some(&frame), Some("4006381333931"))[0], "p5");
     assert_eq!(ask(None, Some("4006381333931")), ["p5"]);
+}
+
+#[test]
+fn a_product_whose_pictures_are_left_out_is_found_by_its_words() {
+    let mut shop = Shop::new(8);
+    shop.rows[3].title = "whole grain crackers".to_owned();
+    shop.rows[3].images = vec!["gone.png".to_owned(), "gone too.png".to_owned()];
+    // One of two pictures is left: its words are read with that.
+    shop.rows[4].images[0] = "gone.png".to_owned();
+    let (path, report) = build_with(&shop, IndexKind::Flat, true).unwrap();
+    assert_eq!((report.skipped.len(), report.unfindable.len()), (3, 0));
+    // One picture less of product 4; product 3 has a row of its words in the place of its picture's.
+    let all = build(&Shop::new(8), IndexKind::Flat).unwrap().1.meta.image_rows;
+    assert_eq!(report.meta.image_rows, all - 1);
+    let engine = Engine::open(&path, EngineOptions::default()).unwrap();
+    let options = FindOptions::default();
+    let query = Query { frame: None, text: Some("Odd whole grain crackers") };
+    assert_eq!(ids(&engine, &query, &options)[0], "p3");
+}
+
+#[test]
+fn an_evaluation_tells_photo_and_words_apart_though_one_vector_holds_both() {
+    let shop = Shop::new(12);
+    let (path, _) = build(&shop, IndexKind::Flat).unwrap();
+    let engine = Engine::open(&path, EngineOptions::default()).unwrap();
+    let row = |image: Option<&str>, text: Option<&str>, id: &str| QueryRow {
+        image: image.map(str::to_owned),
+        text: text.map(str::to_owned),
+        ids: vec![id.to_owned()],
+        ..QueryRow::default()
+    };
+    let stages = |queries: &[QueryRow]| {
+        let report =
+            evaluate(&engine, queries, shop.dir.path(), EvalOptions::default(), &mut |_| ()).unwrap();
+        report.evidence
+    };
+    let words = stages(&[row(None, Some("Even product number 2"), "p2")]);
+    assert!(!words.contains_key("image@1") && words.contains_key("text@1"), "{words:?}");
+    let photo = stages(&[row(Some("3-0.png"), None, "p3")]);
+    assert!(photo.contains_key("image@1") && !photo.contains_key("text@1"), "{photo:?}");
+    // The words of another product change what both find, not what the photo alone finds.
+    let both = stages(&[row(Some("3-0.png"), Some("Even product number 2"), "p3")]);
+    assert!(both.contains_key("text@1") && both["image@1"] == photo["image@1"], "{both:?}");
 }
 
 #[test]

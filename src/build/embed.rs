@@ -1,5 +1,6 @@
 //! Pictures and texts of the catalogue to vectors, on all cores.
 
+use std::collections::HashSet;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -99,13 +100,10 @@ pub(super) fn images(
     if let Some(error) = (0..work.len()).into_par_iter().find_map_first(refused) {
         return Err(error);
     }
-    let (mut embedded, mut skipped) = (Embedded::default(), Vec::new());
+    let (mut made, mut skipped) = (Vec::new(), Vec::new());
     for (&(product, row, image), result) in work.iter().zip(results) {
         match result.into_inner() {
-            Some(Ok((vector, cells))) => {
-                embedded.push(product, &vector);
-                embedded.cells.extend(cells);
-            }
+            Some(Ok(looks)) => made.push((product, looks)),
             Some(Err(reason)) => skipped.push(SkippedImage {
                 line: row.line,
                 id: row.id.clone(),
@@ -114,6 +112,27 @@ pub(super) fn images(
             }),
             None => {}
         }
+    }
+    // A product of which no picture could be used is found by what is read, as one without pictures.
+    let seen: HashSet<u32> = made.iter().map(|(product, _)| *product).collect();
+    let unseen = (0u32..).zip(rows).filter(|(product, row)| {
+        !row.images.is_empty() && text(*product).is_some() && !seen.contains(product)
+    });
+    let unseen: Vec<Work<'_>> = unseen.map(|(product, row)| (product, row, None)).collect();
+    let read: Vec<Looks> = unseen.par_iter().map(embed).collect();
+    for (&(product, ..), looks) in unseen.iter().zip(read) {
+        match looks {
+            Ok(looks) => made.push((product, looks)),
+            Err(ImageFault::Encode(fault)) => return Err(encoder_error(fault)),
+            // There is no picture that could be at fault.
+            Err(_) => {}
+        }
+    }
+    made.sort_by_key(|(product, _)| *product);
+    let mut embedded = Embedded::default();
+    for (product, (vector, cells)) in made {
+        embedded.push(product, &vector);
+        embedded.cells.extend(cells);
     }
     let by_encoder = |s: &SkippedImage| matches!(s.reason, ImageFault::Encode(_));
     if embedded.products.is_empty()

@@ -260,6 +260,8 @@ impl ImageManifest {
             let names =
                 [("words.ids", &words.ids), ("words.mask", &words.mask), ("words.picture", &words.picture)];
             check_names(&names.map(|(field, name)| (field, name.as_str())))?;
+            let inputs = [("input", &self.input), names[0], names[1], names[2]];
+            check_once(&inputs.map(|(field, name)| (field, name.as_str())))?;
             check_tokens(words.max_tokens)?;
         }
         Ok(self.preprocess.validate()?)
@@ -294,6 +296,10 @@ impl TextManifest {
     pub fn validate(&self) -> Result<(), ManifestError> {
         check_common(&self.name, &self.space, self.dim, self.calibration.as_ref())?;
         check_names(&[("inputs.ids", &self.inputs.ids), ("output", &self.output)])?;
+        let TextInputs { ids, mask, types } = &self.inputs;
+        let others = [("inputs.mask", mask), ("inputs.types", types)];
+        let others = others.into_iter().filter_map(|(field, name)| Some((field, name.as_deref()?)));
+        check_once(&std::iter::once(("inputs.ids", ids.as_str())).chain(others).collect::<Vec<_>>())?;
         check_tokens(self.max_tokens)
     }
 }
@@ -334,6 +340,16 @@ fn check_names(fields: &[(&'static str, &str)]) -> Result<(), ManifestError> {
     }
 }
 
+/// An input that is named twice would be fed twice, and which of the two counts is nobody's choice.
+fn check_once(inputs: &[(&'static str, &str)]) -> Result<(), ManifestError> {
+    for (at, &(field, name)) in inputs.iter().enumerate() {
+        if let Some(&(first, _)) = inputs[..at].iter().find(|(_, other)| *other == name) {
+            return Err(ManifestError::Twice { first, field, name: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// What is wrong with a manifest.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ManifestError {
@@ -348,6 +364,16 @@ pub enum ManifestError {
     Name {
         /// Field.
         field: &'static str,
+    },
+    /// One input of the graph for two purposes.
+    #[error("manifest: `{first}` and `{field}` both name the input `{name}`; each takes one of its own")]
+    Twice {
+        /// Field that named it first.
+        first: &'static str,
+        /// Field that named it again.
+        field: &'static str,
+        /// The input.
+        name: String,
     },
     /// Output dimension.
     #[error("manifest: `dim` is {found}; expected 1 to {MAX_MODEL_DIM}")]

@@ -32,6 +32,10 @@ impl Words {
         pad_id: Option<u32>,
         length: Option<usize>,
     ) -> Result<Self, LoadEncoderError> {
+        if tokenizer_json.is_empty() {
+            let reason = "`tokenizer.json` is missing or empty".to_owned();
+            return Err(LoadEncoderError::Tokenizer { name: name.into(), reason });
+        }
         let limit = length.map_or(max_tokens, |fixed| fixed.min(max_tokens));
         let tokenizer = Tokenizer::read(tokenizer_json, limit)
             .map_err(|reason| LoadEncoderError::Tokenizer { name: name.into(), reason: one_line(&reason) })?;

@@ -137,7 +137,7 @@ impl Engine {
     }
 
     /// Whether the pack's image encoder reads words too.
-    pub(super) fn reads_words(&self) -> bool {
+    pub fn reads_words(&self) -> bool {
         self.pack.section(SectionKind::ImageTokenizer).is_some()
     }
 

@@ -257,7 +257,7 @@ impl Run<'_> {
             Some(exact) => ids(&exact.find_encoded(&encoded, &self.options)?.matches),
             None => Vec::new(),
         };
-        let hits = self.parts(query, &encoded, &found)?;
+        let hits = self.parts(query, &full, &encoded, &found)?;
         let rank = found.matches.iter().position(|m| query.ids.contains(&m.record.id)).map(|at| at + 1);
         let outcome = match rank {
             Some(1) => Outcome::Right,
@@ -270,23 +270,42 @@ impl Run<'_> {
     }
 
     /// What each part of the query finds alone.
-    fn parts(&self, query: &QueryRow, encoded: &EncodedQuery, found: &Found) -> Result<StageHits, FindError> {
+    fn parts(
+        &self,
+        query: &QueryRow,
+        full: &Query<'_>,
+        encoded: &EncodedQuery,
+        found: &Found,
+    ) -> Result<StageHits, FindError> {
         let is_right = |m: &Match| query.ids.contains(&m.record.id);
         let alone = |part: Option<EncodedQuery>| -> Result<Option<bool>, FindError> {
             let Some(part) = part else { return Ok(None) };
             let options = FindOptions { top: 1, ..self.options.clone() };
             Ok(Some(self.engine.find_encoded(&part, &options)?.matches.first().is_some_and(is_right)))
         };
-        let mut hits = StageHits {
-            image: alone(encoded.looks())?,
-            text: alone(encoded.words())?,
-            ..StageHits::default()
+        let (looks, words) = if self.engine.reads_words() {
+            // One vector of both is neither.
+            let photo = Query { text: None, ..*full };
+            let words = Query { frame: None, ..*full };
+            (self.encode_part(photo)?, self.encode_part(words)?)
+        } else {
+            (encoded.looks(), encoded.words())
         };
+        let mut hits = StageHits { image: alone(looks)?, text: alone(words)?, ..StageHits::default() };
         if query.image.is_some() && self.options.barcode {
             hits.barcode_read = Some(!found.barcodes.is_empty());
             hits.barcode_right = Some(found.matches.iter().any(|m| m.evidence.barcode && is_right(m)));
         }
         Ok(hits)
+    }
+
+    /// A part of a query encoded anew, without barcodes; `None` if there is no such part, or nothing in it to read.
+    fn encode_part(&self, part: Query<'_>) -> Result<Option<EncodedQuery>, FindError> {
+        let options = FindOptions { barcode: false, ..self.options.clone() };
+        match self.engine.encode(&part, &options) {
+            Err(FindError::EmptyQuery | FindError::Encode(EncodeError::UnknownText { .. })) => Ok(None),
+            encoded => encoded.map(Some),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! `shelfsight bench search`: recall against time at each number of bytes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde_json::json;
+use shelfsight::Embedding;
 use shelfsight::eval::vectors::{VectorSet, depths, measure};
 use shelfsight::index::{
     BuildIndexError, BuiltIndex, IndexKind, IndexParams, IndexView, Metric, Probe, build_from, lists,
@@ -116,8 +118,9 @@ fn one_list(set: &VectorSet, metric: Metric, bytes: usize, seed: u64) -> Result<
         seed,
         ..TrqParams::default()
     };
-    let trq = Trq::train(&set.learn, set.dim, &params, &mut |_| ())?.trq;
-    let codes = lists::build(&trq, &set.base, &mut |_| ());
+    let (learn, base) = (comparable(&set.learn, set.dim, metric)?, comparable(&set.base, set.dim, metric)?);
+    let trq = Trq::train(&learn, set.dim, &params, &mut |_| ())?.trq;
+    let codes = lists::build(&trq, &base, &mut |_| ());
     let quantizer = lists_index(&trq, metric, 0.0, set.rows() as u32, &codes);
     Ok(BuiltIndex {
         quantizer,
@@ -127,6 +130,22 @@ fn one_list(set: &VectorSet, metric: Metric, bytes: usize, seed: u64) -> Result<
         params: BTreeMap::new(),
         note: None,
     })
+}
+
+/// Vectors as `metric` compares them: checked, and for cosines of length 1.
+fn comparable(vectors: &[f32], dim: usize, metric: Metric) -> Result<Cow<'_, [f32]>, BuildIndexError> {
+    if let Some(at) = vectors.iter().position(|v| !v.is_finite()) {
+        return Err(BuildIndexError::Vector { row: at / dim });
+    }
+    if metric != Metric::Cosine {
+        return Ok(Cow::Borrowed(vectors));
+    }
+    let mut unit = Vec::with_capacity(vectors.len());
+    for (row, vector) in vectors.chunks_exact(dim).enumerate() {
+        let vector = Embedding::normalize(vector.to_vec()).map_err(|_| BuildIndexError::Vector { row })?;
+        unit.extend_from_slice(vector.as_slice());
+    }
+    Ok(Cow::Owned(unit))
 }
 
 /// An index in a few words.
