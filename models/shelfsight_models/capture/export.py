@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..export import export_onnx
 from ..item.data import encode
 from ..item.objectives import FIRST_WORD
+from ..pipeline import unit_rows
 from .data import batch_of
 from .networks import Encoder
 from .queries import embed
@@ -72,7 +73,7 @@ def parity(
     theirs = session.run(["embedding"], inputs(regions, ids, mask))[0]
     return {
         "rows": len(mine),
-        "least cosine": round(float((mine * theirs).sum(1).min()), 6),
+        "least cosine": round(float((unit_rows(mine) * unit_rows(theirs)).sum(1).min()), 6),
         "largest difference": float(f"{np.abs(mine - theirs).max():.2g}"),
         "bytes": path.stat().st_size,
     }

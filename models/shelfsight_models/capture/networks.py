@@ -138,7 +138,9 @@ class Encoder(nn.Module):
         )
 
     def vector(self, states: States) -> Tensor:
-        """`[joint image ⊙ text ; separate image ⊙ text]`, unit halves, unit rows."""
+        """`[joint image ⊙ text ; separate image ⊙ text]`, unit halves, unit rows. A half is 0 where image and
+        text share no number that is above 0.
+        """
         joint = unit(states.image[:, 0] * states.text[:, 0])
         own = unit(states.own_image * states.own_text)
         return torch.cat([joint, own], 1) * 0.5**0.5
