@@ -1,4 +1,5 @@
 from collections import Counter
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 import torch
 
 from shelfsight_models.capture.composites import GROUPS, Plan, Source, build, groups, shared
-from shelfsight_models.capture.corpus import Cuts, Shown, _filled
+from shelfsight_models.capture.corpus import Asked, Cuts, Shown, _filled
 from shelfsight_models.capture.data import Batch, Sampler, caption
+from shelfsight_models.capture.evaluate import CLAIMS, compare, variants
 from shelfsight_models.capture.export import INPUTS, export, parity
 from shelfsight_models.capture.metrics import merge, scores
 from shelfsight_models.capture.networks import KINDS, Heads, Shape, count
@@ -16,8 +18,9 @@ from shelfsight_models.capture.networks import build as build_encoder
 from shelfsight_models.capture.objectives import ALL, clr, hide_regions, losses
 from shelfsight_models.capture.queries import Gallery, ask, embed, lists, with_words
 from shelfsight_models.capture.regions import BOXES, CELL, FEATURE, VECTOR, Regions, crop, quarters, windows
+from shelfsight_models.capture.report import ORDER
 from shelfsight_models.capture.train import CaptureConfig, decayed, train
-from shelfsight_models.data import Picture
+from shelfsight_models.data import Picture, Product
 from shelfsight_models.item.data import fit_tokenizer
 
 SMALL = Shape(words=60, length=8, width=16, heads=2, inner=32, depths=(1, 1, 2))
@@ -363,6 +366,48 @@ def test_a_run_that_was_cut_off_ends_the_same(sampler, shown, tmp_path, monkeypa
     cut = train(config, fresh(), tmp_path / "cut")
     for a, b in zip(whole.parameters(), cut.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
+
+
+class Letters:
+    """A text encoder that counts letters."""
+
+    manifest = {"dim": VECTOR}  # noqa: RUF012
+
+    def embed(self, texts):
+        rows = np.array([[text.count(chr(97 + i)) + 0.1 for i in range(26)] for text in texts], np.float32)
+        return np.pad(rows / np.linalg.norm(rows, axis=1, keepdims=True), ((0, 0), (0, VECTOR - 26)))
+
+
+def test_a_comparison_from_end_to_end(shown, tmp_path):
+    def asked(labels):
+        rows = np.arange(len(labels))
+        items = Cuts(
+            shown.items.owner[: 2 * len(labels)], shown.items.regions.take(np.arange(2 * len(labels)))
+        )
+        cuts = {"whole": Cuts(rows, shown.whole.take(rows)), "windows": items, "true boxes": items}
+        return Asked(labels, cuts | {"detector": items}, {"recall": 1.0})
+
+    products = {name: Product(name, name, description=text) for name, text in TEXTS.items()}
+    corpus = SimpleNamespace(
+        products=products,
+        groups=[{"a"}, {"b"}, {"c", "d"}],
+        shown=shown,
+        asked={name: asked(shown.labels[:n]) for name, n in (("val", 9), ("unseen-0", 3), ("unseen-1", 3))},
+    )
+    config = CaptureConfig(name="t", shape=SMALL, steps=3, batch=8)
+    results = compare(config, corpus, Letters(), tmp_path, [1, 2], list(variants(config)))
+    assert results["pictures"] == {"val": 9, "unseen": 6}
+    for galleries in results["rows"].values():
+        assert galleries.keys() == {"catalogue", "photos"}
+        assert all(set(rows) == set(ORDER) for rows in galleries.values())
+    # A product is a direction of the picture: its boxes name both, the whole picture its first.
+    rows = results["rows"]["val"]["catalogue"]
+    assert rows["shipped vector, true boxes"]["map_full@10"] == 1
+    assert rows["shipped vector, whole picture"]["map_full@10"] < 1
+    assert len(results["claims"]) == 4 * len(CLAIMS)
+    assert results["export"]["least cosine"] > 0.9999 and (tmp_path / "t" / "results.json").is_file()
+    text = (tmp_path / "t" / "results.md").read_text()
+    assert text.count("| hybrid, detector | ") > 4 and "| 1.000 |" in text
 
 
 def test_matrices_decay_alone():
