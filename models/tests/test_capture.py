@@ -326,12 +326,12 @@ def test_training_learns_resumes_and_exports(sampler, shown, tmp_path):
     config = CaptureConfig(name="t", shape=SMALL, steps=120, batch=24, rate=3e-3)
     encoder = train(config, sampler, tmp_path / "run")
     texts = [TEXTS[p] for p in shown.single_product.tolist()]
-    vectors = embed(encoder, shown.single, texts, sampler.tokenizer)
+    vectors = embed(encoder, shown.single, texts, sampler.tokenizer).fused
     similar = vectors @ vectors.T
     same = shown.single_product[:, None] == shown.single_product[None]
     assert similar[same].mean() > similar[~same].mean() + 0.2
     again = train(config, sampler, tmp_path / "run")
-    assert np.array_equal(vectors, embed(again, shown.single, texts, sampler.tokenizer))
+    assert np.array_equal(vectors, embed(again, shown.single, texts, sampler.tokenizer).fused)
     export(encoder, tmp_path / "capture.onnx")
     kept = np.arange(7)
     near = parity(encoder, tmp_path / "capture.onnx", shown.single.take(kept), texts[:7], sampler.tokenizer)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from ..evaluate import bootstrap, paired
 from ..item.data import fit_tokenizer
@@ -18,7 +19,7 @@ from .composites import GROUPS
 from .corpus import Asked, Corpus
 from .data import Sampler, caption, descriptions
 from .export import export, parity
-from .networks import count
+from .networks import Encoder, count
 from .queries import Gallery, ask, embed, with_words
 from .report import tables
 from .train import CaptureConfig, train
@@ -79,7 +80,7 @@ class Comparison:
         }
         self.text = text
         self.found: dict[tuple[str, str, str], list[Judged]] = {}
-        self.encoders = {}
+        self.encoders: dict[tuple[str, int], tuple[Encoder, Tokenizer]] = {}
 
     def _captions(self, labels: list[list[str]], place: int) -> list[str]:
         rng = np.random.default_rng([self.config.plan.seed, 23, place])
@@ -131,42 +132,39 @@ class Comparison:
             best.append(judged["map_full@10"].mean() + judged["mar@10"].mean())
         return WEIGHTS[int(np.argmax(best))]
 
-    def trained(self, name: str, variant: CaptureConfig, group: int | None) -> None:
-        """Trains one variant for one seed, without the products of `group`, and asks it."""
+    def learn(self, name: str, variant: CaptureConfig, group: int | None) -> tuple[Encoder, Tokenizer]:
+        """Trains one variant without the products of `group`, or reads what it became."""
         out = set() if group is None else self.corpus.groups[group]
-        shown = self.corpus.shown
-        composites, singles = shown.leaving_out(group, out)
+        composites, singles = self.corpus.shown.leaving_out(group, out)
         known = [self.texts[p] for p in sorted(self.texts) if p not in out]
         tokenizer = fit_tokenizer(known, variant.shape.words)
+        length, words = variant.shape.length, variant.caption_words
         sampler = Sampler(
-            shown,
-            composites,
-            singles,
-            self.texts,
-            tokenizer,
-            variant.shape.length,
-            variant.caption_words,
-            variant.seed,
+            self.corpus.shown, composites, singles, self.texts, tokenizer, length, words, variant.seed
         )
-        split = "val" if group is None else "unseen"
-        where = f"{name.replace(' ', '_')}-seed{variant.seed}-{split}"
+        where = f"{name.replace(' ', '_')}-seed{variant.seed}-{'val' if group is None else 'unseen'}"
+        return train(variant, sampler, self.runs / variant.name / where), tokenizer
+
+    def trained(self, name: str, variant: CaptureConfig, group: int | None) -> None:
+        """Trains one variant and asks it: of all products, or of the ones of `group` that it never saw."""
         start = time.monotonic()
-        encoder = train(variant, sampler, self.runs / variant.name / where)
+        encoder, tokenizer = self.learn(name, variant, group)
+        split, shown = "val" if group is None else "unseen", self.corpus.shown
         asked_name = "val" if group is None else f"unseen-{group}"
         asked, captions = self.corpus.asked[asked_name], self.captions[asked_name]
-        ways = {"detector": "all"}
-        if name == "hybrid":
-            ways = dict.fromkeys(CUTS, "all")
-            self.encoders[split, variant.seed] = encoder, tokenizer
         entries = embed(encoder, shown.single, self.entry_texts, tokenizer)
-        for cut in ways:
+        for cut in CUTS if name == "hybrid" else ["detector"]:
             cuts = asked.cuts[cut]
             queries = embed(encoder, cuts.regions, [captions[o] for o in cuts.owner], tokenizer)
-            self.add(
-                split, f"hybrid, {CUTS[cut]}" if name == "hybrid" else name, queries, cuts, asked, entries
-            )
+            row = f"hybrid, {CUTS[cut]}" if name == "hybrid" else name
+            self.add(split, row, queries.fused, cuts, asked, entries.fused)
+            if row == MAIN:
+                for i, half in enumerate(("joint half", "separate half")):
+                    self.add(split, f"{half} of the hybrid", queries.half(i), cuts, asked, entries.half(i))
+            if name == "hybrid" and cut == "whole":
+                self.add(split, "hybrid's words alone", queries.words, cuts, asked, entries.words)
         if name == "hybrid":
-            self._halves(split, encoder, tokenizer, asked, captions)
+            self.encoders[split, variant.seed] = encoder, tokenizer
         now = self.found[split, "catalogue", MAIN if name == "hybrid" else name][-1]
         figures = {m: round(float(now[m].mean()), 4) for m in ("map@10", "mar@10")}
         line = {
@@ -176,18 +174,6 @@ class Comparison:
             "s": round(time.monotonic() - start, 1),
         }
         print(json.dumps(line | {"parameters": count(encoder)} | figures), flush=True)
-
-    def _halves(self, split: str, encoder, tokenizer, asked: Asked, captions: list[str]) -> None:
-        cuts, single = asked.cuts["detector"], self.corpus.shown.single
-        written = [captions[o] for o in cuts.owner]
-        for part in ("joint half", "separate half"):
-            queries = embed(encoder, cuts.regions, written, tokenizer, part)
-            entries = embed(encoder, single, self.entry_texts, tokenizer, part)
-            self.add(split, f"hybrid, {part}, detector", queries, cuts, asked, entries)
-        whole = asked.cuts["whole"]
-        queries = embed(encoder, whole.regions, captions, tokenizer, "words")
-        entries = embed(encoder, single, self.entry_texts, tokenizer, "words")
-        self.add(split, "hybrid's words alone", queries, whole, asked, entries)
 
     def scored(self) -> dict[tuple[str, str, str], Judged]:
         """Means over seeds of every picture; the groups of unseen products one after another."""
@@ -216,8 +202,8 @@ def compare(
     """
     comparison = Comparison(config, corpus, text, runs)
     weight = comparison.shipped()
-    for seed in seeds:
-        for name in names:
+    for name in names:
+        for seed in seeds:
             for group in (None, (seed - 1) % GROUPS):
                 comparison.trained(name, replace(variants(config)[name], seed=seed), group)
     scored = comparison.scored()

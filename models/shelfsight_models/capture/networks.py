@@ -29,7 +29,7 @@ class Shape:
     """Sizes; `depths` are those of the hybrid: separate, cross, joint."""
 
     words: int = 2000
-    length: int = 28
+    length: int = 20
     width: int = 128
     heads: int = 4
     inner: int = 256

@@ -17,9 +17,6 @@ from .metrics import DEPTHS, merge, scores
 from .networks import Encoder
 from .regions import Regions
 
-# By what a query or an entry is known: the fused vector, its two halves, or the words alone.
-PARTS = ("all", "joint half", "separate half", "words")
-
 
 @dataclass
 class Gallery:
@@ -33,23 +30,30 @@ class Gallery:
         return Counter(self.product.tolist())
 
 
+@dataclass
+class Vectors:
+    """Rows of crops with their captions: the fused vector, and the words alone before the streams met."""
+
+    fused: np.ndarray
+    words: np.ndarray
+
+    def half(self, which: int) -> np.ndarray:
+        """The joint (0) or the separate half (1) of the fused vector."""
+        return np.split(self.fused, 2, 1)[which]
+
+
 @torch.no_grad()
-def embed(
-    encoder: Encoder, regions: Regions, texts: list[str], tokenizer: Tokenizer, part: str = "all"
-) -> np.ndarray:
-    """Unit rows of crops with their captions."""
-    out = []
+def embed(encoder: Encoder, regions: Regions, texts: list[str], tokenizer: Tokenizer) -> Vectors:
+    """Crops with their captions."""
+    fused, words = [], []
     ids, mask = encode(tokenizer, texts, encoder.shape.length)
     for i in range(0, len(regions), 128):
         rows = np.arange(i, min(i + 128, len(regions)))
         batch = batch_of(regions.take(rows).features(), ids[rows], mask[rows])
         states = encoder(batch.ids, batch.text_mask, batch.feature, batch.box, batch.region_mask)
-        out.append((states.own_text if part == "words" else encoder.vector(states)).numpy())
-    vectors = np.concatenate(out)
-    half = vectors.shape[1] // 2
-    return vectors[
-        :, {"joint half": slice(0, half), "separate half": slice(half, None)}.get(part, slice(None))
-    ]
+        fused.append(encoder.vector(states).numpy())
+        words.append(states.own_text.numpy())
+    return Vectors(np.concatenate(fused), np.concatenate(words))
 
 
 def lists(queries: np.ndarray, owner: np.ndarray, count: int, gallery: np.ndarray) -> list[list[int]]:

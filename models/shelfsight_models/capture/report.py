@@ -20,8 +20,8 @@ ORDER = (
     "without MLM and MRM",
     "two streams",
     "single stream",
-    "hybrid, joint half, detector",
-    "hybrid, separate half, detector",
+    "joint half of the hybrid",
+    "separate half of the hybrid",
 )
 SPLITS = {"val": "Products of the training", "unseen": "Products left out of CAPTURE's training"}
 

@@ -28,8 +28,8 @@ class CaptureConfig:
     kind: str = "hybrid"  # or two, single
     objectives: frozenset[str] = ALL
     caption_words: int = 8  # of each product in a composite's caption
-    steps: int = 250
-    batch: int = 64
+    steps: int = 240
+    batch: int = 48
     rate: float = 1e-3
     decay: float = 0.05
     warm_up: float = 0.1
