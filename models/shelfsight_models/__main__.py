@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     capture = command("capture", _capture, "CAPTURE: several products in one photo, against its variants")
     capture.add_argument("--seeds", default="1,2,3")
     capture.add_argument("--ways", default="all", help="variants to train, comma-separated, all or none")
+    capture.add_argument(
+        "--splits", default="val,unseen", help="train for all products, for all but a third, or both"
+    )
     capture.add_argument("--weights", type=Path, default=Path("weights"))
     ladder = command("eproduct", _eproduct, "the eProduct protocol on a small scale, rung by rung")
     ladder.add_argument("--seeds", default="1,2,3")
@@ -250,7 +253,7 @@ def _capture(options) -> int:
     ways = [way for way in ways if way != "none"]
     seeds = [int(s) for s in options.seeds.split(",")]
     where = (options.weights, data_dir(options.data), options.runs)
-    print(tables(run(config, *where, seeds, ways)))
+    print(tables(run(config, *where, seeds, ways, options.splits.split(","))))
     return 0
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from .queries import Gallery, ask, embed, with_words
 from .report import tables
 from .train import CaptureConfig, train
 
+SPLITS = ("val", "unseen")
 Judged = dict[str, np.ndarray]  # metric@N → one value a picture
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 MAIN = "hybrid, detector"
@@ -185,26 +187,39 @@ class Comparison:
 
 
 def run(
-    config: CaptureConfig, weights: Path, root: Path, runs: Path, seeds: list[int], names: list[str]
+    config: CaptureConfig,
+    weights: Path,
+    root: Path,
+    runs: Path,
+    seeds: list[int],
+    names: list[str],
+    splits: Sequence[str] = SPLITS,
 ) -> dict:
     """All rows of all tables, the claims, the detector's quality; also left in `runs/NAME/` as JSON and
     tables.
     """
     corpus = Corpus(config.plan, weights, root, runs)
-    return compare(config, corpus, ShippedText(weights / "text.json", threads=1), runs, seeds, names)
+    return compare(config, corpus, ShippedText(weights / "text.json", threads=1), runs, seeds, names, splits)
 
 
 def compare(
-    config: CaptureConfig, corpus: Corpus, text: ShippedText, runs: Path, seeds: list[int], names: list[str]
+    config: CaptureConfig,
+    corpus: Corpus,
+    text: ShippedText,
+    runs: Path,
+    seeds: list[int],
+    names: list[str],
+    splits: Sequence[str] = SPLITS,
 ) -> dict:
-    """The same of a corpus. Seed s leaves out group (s − 1) mod 3, so that three seeds ask each product once
-    as an unseen one.
+    """The same of a corpus, the trained rows on `splits` alone. Seed s leaves out group (s − 1) mod 3, so
+    that three seeds ask each product once as an unseen one.
     """
     comparison = Comparison(config, corpus, text, runs)
     weight = comparison.shipped()
     for name in names:
         for seed in seeds:
-            for group in (None, (seed - 1) % GROUPS):
+            for split in splits:
+                group = None if split == "val" else (seed - 1) % GROUPS
                 comparison.trained(name, replace(variants(config)[name], seed=seed), group)
     scored = comparison.scored()
     results = {
@@ -216,7 +231,7 @@ def compare(
     }
     folder = runs / config.name
     folder.mkdir(parents=True, exist_ok=True)
-    if "hybrid" in names:
+    if "hybrid" in names and "val" in splits:
         results["export"] = _export(comparison, folder / "capture.onnx", seeds)
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
     (folder / "results.md").write_text(tables(results))
