@@ -406,6 +406,9 @@ def test_a_comparison_from_end_to_end(shown, tmp_path):
     assert rows["shipped vector, whole picture"]["map_full@10"] < 1
     assert len(results["claims"]) == 4 * len(CLAIMS)
     assert results["export"]["least cosine"] > 0.9999 and (tmp_path / "t" / "results.json").is_file()
+    # Read again, what was trained gives the same: its words have kept their numbers.
+    again = compare(config, corpus, Letters(), tmp_path, [1, 2], list(variants(config)))
+    assert again["rows"] == results["rows"]
     text = (tmp_path / "t" / "results.md").read_text()
     assert text.count("| hybrid, detector | ") > 4 and "| 1.000 |" in text
 

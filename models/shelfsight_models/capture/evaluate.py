@@ -138,14 +138,22 @@ class Comparison:
         """Trains one variant without the products of `group`, or reads what it became."""
         out = set() if group is None else self.corpus.groups[group]
         composites, singles = self.corpus.shown.leaving_out(group, out)
-        known = [self.texts[p] for p in sorted(self.texts) if p not in out]
-        tokenizer = fit_tokenizer(known, variant.shape.words)
+        where = f"{name.replace(' ', '_')}-seed{variant.seed}-{'val' if group is None else 'unseen'}"
+        folder = self.runs / variant.name / where
+        tokenizer = self._tokenizer([p for p in sorted(self.texts) if p not in out], variant, folder)
         length, words = variant.shape.length, variant.caption_words
         sampler = Sampler(
             self.corpus.shown, composites, singles, self.texts, tokenizer, length, words, variant.seed
         )
-        where = f"{name.replace(' ', '_')}-seed{variant.seed}-{'val' if group is None else 'unseen'}"
-        return train(variant, sampler, self.runs / variant.name / where), tokenizer
+        return train(variant, sampler, folder), tokenizer
+
+    def _tokenizer(self, products: list[str], variant: CaptureConfig, folder: Path) -> Tokenizer:
+        """The tokenizer of a run, kept beside its weights: fitted again, it has other pieces."""
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            fit_tokenizer([self.texts[p] for p in products], variant.shape.words).save(str(path))
+        return Tokenizer.from_file(str(path))
 
     def trained(self, name: str, variant: CaptureConfig, group: int | None) -> None:
         """Trains one variant and asks it: of all products, or of the ones of `group` that it never saw."""
