@@ -86,6 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     item.add_argument("--weights", type=Path, default=Path("weights"), help="what ships, to compare with")
     item.add_argument("--out", type=Path, help="write `all five` as an encoder for `pack build`")
     item.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
+    capture = command("capture", _capture, "CAPTURE: several products in one photo, against its variants")
+    capture.add_argument("--seeds", default="1,2,3")
+    capture.add_argument("--ways", default="all", help="variants to train, comma-separated, all or none")
+    capture.add_argument(
+        "--splits", default="val,unseen", help="train for all products, for all but a third, or both"
+    )
+    capture.add_argument("--weights", type=Path, default=Path("weights"))
     ladder = command("eproduct", _eproduct, "the eProduct protocol on a small scale, rung by rung")
     ladder.add_argument("--seeds", default="1,2,3")
     refer = command("reference", _reference, "vectors that other runtimes must reproduce", config=False)
@@ -234,6 +241,19 @@ def _item(options) -> int:
     where = (data_dir(options.data), options.runs, options.weights)
     for name, row in run(config, *where, ways, options.out).items():
         print(f"{name:44s} " + " ".join(f"{key} {value}" for key, value in row.items()))
+    return 0
+
+
+def _capture(options) -> int:
+    from .capture.evaluate import run, variants
+    from .capture.report import tables
+
+    config = _config(options)
+    ways = list(variants(config)) if options.ways == "all" else options.ways.split(",")
+    ways = [way for way in ways if way != "none"]
+    seeds = [int(s) for s in options.seeds.split(",")]
+    where = (options.weights, data_dir(options.data), options.runs)
+    print(tables(run(config, *where, seeds, ways, options.splits.split(","))))
     return 0
 
 

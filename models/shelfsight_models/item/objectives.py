@@ -31,13 +31,21 @@ def hide_words(batch: Batch, share: float, words: int, generator: torch.Generato
     `[hidden, 2]` in matched pairs, which alone are to be recovered. Words of mismatched pairs are hidden too:
     else holes would tell the two kinds apart, and matching would learn nothing else.
     """
-    draw = torch.rand(batch.ids.shape, generator=generator)
-    chosen = (draw < share) & (batch.text_mask > 0)
-    kind = torch.rand(batch.ids.shape, generator=generator)
-    other = torch.randint(FIRST_WORD, words, batch.ids.shape, generator=generator)
-    ids = torch.where(chosen & (kind < 0.8), MASK, batch.ids)
-    ids = torch.where(chosen & (kind >= 0.8) & (kind < 0.9), other, ids)
-    return ids, (chosen & (batch.matched[:, None] > 0)).nonzero()
+    hidden, chosen = hide_tokens(batch.ids, batch.text_mask > 0, share, words, generator)
+    return hidden, (chosen & (batch.matched[:, None] > 0)).nonzero()
+
+
+def hide_tokens(
+    ids: Tensor, there: Tensor, share: float, words: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Ids with a `share` of the tokens `there` replaced, and which are."""
+    draw = torch.rand(ids.shape, generator=generator)
+    chosen = (draw < share) & there
+    kind = torch.rand(ids.shape, generator=generator)
+    other = torch.randint(FIRST_WORD, words, ids.shape, generator=generator)
+    hidden = torch.where(chosen & (kind < 0.8), MASK, ids)
+    hidden = torch.where(chosen & (kind >= 0.8) & (kind < 0.9), other, hidden)
+    return hidden, chosen
 
 
 def hide_cells(batch: Batch, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
