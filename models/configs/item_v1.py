@@ -1,5 +1,4 @@
-"""ITEm on Grocery: all five objectives on raw patches and weakened texts, small enough for three seeds of five variants
-in an afternoon on one core.
+"""ITEm on Grocery: all five objectives on raw patches and weakened texts, small enough for two slow cores.
 
 python -m shelfsight_models item configs/item_v1.py --data DIR [--seed S] [--set cells=maps] [--out DIR]
 """
@@ -7,4 +6,5 @@ python -m shelfsight_models item configs/item_v1.py --data DIR [--seed S] [--set
 from shelfsight_models.item.networks import Shape
 from shelfsight_models.item.train import ItemConfig
 
-CONFIG = ItemConfig(name="item_v1", shape=Shape(width=64, layers=3, heads=4, hidden=256), steps=2000, batch=64)
+SHAPE = Shape(width=64, layers=3, heads=4, hidden=256)
+CONFIG = ItemConfig(name="item_v1", shape=SHAPE, steps=2000, batch=64)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from .. import pipeline
 from ..data import load_picture
@@ -84,7 +85,11 @@ def run(
     pictures = Pictures(config, root, runs, weights)
     texts = Texts(pictures.products, config.form)
     corpus = [f"{p.name} {p.description}" for p in pictures.products.values()]
-    tokenizer = fit_tokenizer(corpus, config.shape.words)
+    # Fitted again it would number words otherwise, and what was trained before could not read them.
+    words = runs / f"{config.name}-words.json"
+    if not words.is_file():
+        fit_tokenizer(corpus, config.shape.words).save(str(words))
+    tokenizer = Tokenizer.from_file(str(words))
     length = config.shape.length
     rng = np.random.default_rng([11, config.seed])
     written = [texts.draw(p, rng) for p in pictures.product.tolist()]
