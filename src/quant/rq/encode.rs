@@ -20,11 +20,18 @@ struct Stage {
 }
 
 /// A partial sum of the beam.
-#[derive(Clone)]
-struct Partial {
+#[derive(Clone, Debug)]
+pub(super) struct Partial {
     error: f32,
-    residual: Vec<f32>,
+    pub residual: Vec<f32>,
     code: Vec<u8>,
+}
+
+impl Partial {
+    /// Before the first stage.
+    pub fn start(x: &[f32]) -> Self {
+        Self { error: kernels::dot(x, x), residual: x.to_vec(), code: Vec::new() }
+    }
 }
 
 impl Rq<'_> {
@@ -66,21 +73,13 @@ impl RqEncoder<'_> {
         codes
     }
 
-    /// Replaces each vector by what its code leaves of it.
-    pub(super) fn subtract(&self, vectors: &mut [f32]) {
-        let dim = self.rq.dim;
-        let left = {
-            let rows = &*vectors;
-            parallel::map(rows.len() / dim, |i| self.search(&rows[i * dim..][..dim]).residual)
-        };
-        for (row, left) in vectors.chunks_exact_mut(dim).zip(left) {
-            row.copy_from_slice(&left);
-        }
+    fn search(&self, x: &[f32]) -> Partial {
+        // Every stage keeps at least one extension: errors are finite, as vectors and centroids are.
+        self.beam(vec![Partial::start(x)]).swap_remove(0)
     }
 
-    fn search(&self, x: &[f32]) -> Partial {
-        let start = Partial { error: kernels::dot(x, x), residual: x.to_vec(), code: Vec::new() };
-        let mut beam = vec![start];
+    /// The best partial sums after all stages, of those before; the best first.
+    pub(super) fn beam(&self, mut beam: Vec<Partial>) -> Vec<Partial> {
         let mut scores = [0.0; TABLE];
         // Best extensions so far: error, parent, centroid; ascending, the first found wins a tie.
         let mut best: Vec<(f32, usize, usize)> = Vec::with_capacity(self.beam + 1);
@@ -102,8 +101,7 @@ impl RqEncoder<'_> {
             }
             beam = best.iter().map(|&(_, parent, c)| self.extend(&beam[parent], stage, c)).collect();
         }
-        // Every stage keeps at least one extension: errors are finite, as vectors and centroids are.
-        beam.swap_remove(0)
+        beam
     }
 
     fn extend(&self, partial: &Partial, stage: &Stage, c: usize) -> Partial {

@@ -1,12 +1,14 @@
-//! One k-means a stage, on what the stages before it left of each vector; then each codebook is fitted again to what the
-//! others leave, with the codes that the beam found.
+//! One k-means a stage, on all that the beam's partial sums of the stages before left of each vector: a stage then serves
+//! the sums that encoding will bring it, and several a vector are harder to learn by heart than one. Then each codebook is
+//! fitted again to what the others leave, with the codes that the beam found.
 
 use super::Rq;
+use super::encode::Partial;
 use crate::kernels::f16;
 use crate::quant::codebook::{pack, packed_at};
 use crate::quant::kmeans::{KmeansParams, kmeans};
 use crate::quant::rng::Rng;
-use crate::quant::{MAX_BYTES, TrainError, check_training};
+use crate::quant::{MAX_BYTES, TrainError, check_training, parallel};
 use std::borrow::Cow;
 
 /// How to train a residual quantizer.
@@ -50,15 +52,21 @@ impl Rq<'static> {
         let mut rng = Rng::new(params.seed);
         let sample = rng.sample(vectors.len() / dim, params.max_points.max(1));
         let points: Vec<f32> = sample.iter().flat_map(|&i| &vectors[i * dim..][..dim]).copied().collect();
-        let mut residuals = points.clone();
+        let count = points.len() / dim;
+        let mut beams: Vec<Vec<Partial>> =
+            points.chunks_exact(dim).map(|x| vec![Partial::start(x)]).collect();
         let steps = (params.m + params.refits) as f32;
         let mut centroids = Vec::with_capacity(params.m * dim * params.k * 2);
         for j in 0..params.m {
             let kmeans_params = KmeansParams { k: params.k, iterations: params.iterations, seed: rng.next() };
-            let packed = f16::to_bytes(&pack(&kmeans(&residuals, dim, &kmeans_params), dim));
+            let left: Vec<f32> =
+                beams.iter().flatten().flat_map(|partial| &partial.residual).copied().collect();
+            let packed = f16::to_bytes(&pack(&kmeans(&left, dim, &kmeans_params), dim));
+            drop(left);
             // Later stages correct what this stage errs as stored, rounding included.
             let stage = Rq { dim, m: 1, k: params.k, centroids: Cow::Borrowed(&packed) };
-            stage.encoder(1).subtract(&mut residuals);
+            let encoder = stage.encoder(BEAM);
+            beams = parallel::map(count, |i| encoder.beam(beams[i].clone()));
             centroids.extend(packed);
             progress((j + 1) as f32 / steps);
         }
