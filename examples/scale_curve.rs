@@ -78,7 +78,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 found.push(hits.iter().map(|hit| hit.row).collect());
             }
             let total = (built.quantizer.len() + built.codes.len()) as f64 / products.len() as f64;
-            report(products.len(), &format!("{}, {bytes} bytes", built.kind), total, &found, &right, &times, build_s);
+            report(
+                products.len(),
+                &format!("{}, {bytes} bytes", built.kind),
+                total,
+                &found,
+                &right,
+                &times,
+                build_s,
+            );
         }
     }
     Ok(())
