@@ -188,7 +188,7 @@ fn train(
         ..TrqParams::default()
     };
     let trq = Trq::train(learn, d, &params, &mut |_| ())?.trq;
-    if scheme.name.ends_with("rq") && scheme.name != "trq" {
+    if scheme.name.ends_with("+ rq") {
         return Ok(Some(behind(trq, bytes, seed, set)?));
     }
     let ids = (2.0 + (lists as f64).log2().ceil()) / 8.0;

@@ -21,6 +21,8 @@ import json
 import sys
 from pathlib import Path
 
+from real_data import write
+
 LABELS = Path(__file__).resolve().parents[1] / "models" / "labels" / "shelves.json"
 QUERY_COLUMNS = ["image", "text", "ids", "id"]
 MARGIN = 0.03  # as src/engine/scan.rs
@@ -34,14 +36,6 @@ def load(labels: Path = LABELS) -> dict:
 def ids(photo: dict) -> list[str]:
     """The product of each box that has one."""
     return [str(box["product"]) for box in photo["boxes"] if box["product"] is not None]
-
-
-def write(path: Path, columns: list[str], rows: list[dict]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, columns, restval="")
-        out.writeheader()
-        out.writerows(rows)
-    print(f"{path.name}: {len(rows)} rows")
 
 
 def queries(photos: list[dict]) -> list[dict]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from ..schedule import set_rate, warm_cosine
+from .. import resumable
 from .data import Sampler
 from .networks import Heads, ItemEncoder, Shape
 from .objectives import ALL, losses
@@ -43,7 +41,7 @@ def train(config: ItemConfig, sampler: Sampler, folder: Path) -> tuple[ItemEncod
     encoder = ItemEncoder(config.shape)
     heads = Heads(encoder)
     model = nn.ModuleDict({"encoder": encoder, "heads": heads})
-    done, checkpoint = folder / "model.pt", folder / "checkpoint.pt"
+    done = folder / "model.pt"
     if done.is_file():
         model.load_state_dict(torch.load(done, map_location="cpu"))
         return encoder.eval(), heads.eval()
@@ -51,32 +49,11 @@ def train(config: ItemConfig, sampler: Sampler, folder: Path) -> tuple[ItemEncod
         model.parameters(), lr=config.rate, betas=(0.9, 0.98), weight_decay=config.decay
     )
     generator = torch.Generator().manual_seed(config.seed)
-    first = 0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        sampler.rng.bit_generator.state = state["sampler"]
-        generator.set_state(state["generator"])
-        first = state["step"] + 1
-    start = time.monotonic()
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        for step in range(first, config.steps):
-            set_rate(optimiser, config.rate * warm_cosine(step, config.steps, config.warm_up))
-            batch = sampler.batch(config.batch, "itm" in config.objectives)
-            parts = losses(encoder, heads, batch, config.objectives, generator)
-            total = torch.stack(list(parts.values())).sum()
-            optimiser.zero_grad(set_to_none=True)
-            total.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            if step % 50 == 0 or step == config.steps - 1:
-                line = {"step": step, "s": round(time.monotonic() - start, 1)}
-                log.write(json.dumps(line | {k: round(v.item(), 4) for k, v in parts.items()}) + "\n")
-                log.flush()
-            if step % 250 == 249:
-                state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-                kept = {"sampler": sampler.rng.bit_generator.state, "generator": generator.get_state()}
-                torch.save(state | kept, checkpoint)
-    torch.save(model.state_dict(), done)
+
+    def next_losses() -> dict[str, Tensor]:
+        batch = sampler.batch(config.batch, "itm" in config.objectives)
+        return losses(encoder, heads, batch, config.objectives, generator)
+
+    draws = (sampler.rng, generator)
+    resumable.run(model, optimiser, next_losses, config, folder, draws, log_every=50, keep_every=250)
     return encoder.eval(), heads.eval()
