@@ -44,7 +44,7 @@ const fn trq(name: &'static str, lists: usize, cells: usize, turns: usize) -> Sc
 }
 
 /// In the order of the table. Lists and cells are those of the whole index, fewer where base is small.
-const SCHEMES: [Scheme; 15] = [
+const SCHEMES: [Scheme; 16] = [
     trq("pq", 0, 0, 0),
     trq("opq", 0, 0, 0),
     trq("rq", 0, 0, 0),
@@ -59,6 +59,7 @@ const SCHEMES: [Scheme; 15] = [
     // As the paper has it: stages of whole vectors behind the rotation instead of parts.
     trq("lists + rq", 256, 0, 0),
     trq("lists + rotations + rq", 256, 256, 0),
+    Scheme { reflections: 4, ..trq("lists + d/4 reflections + rq", 256, 256, 0) },
     Scheme { name: "hybrid, 4 bits a part", levels: Levels::One, ..trq("", 1024, 64, 0) },
     Scheme {
         name: "hybrid, 4 + 4 bits a part + 4 a component",

@@ -38,12 +38,14 @@ impl Embedded {
 /// Line and id of products of whose words the tokenizer knows none.
 pub(super) type Unread = Vec<(u64, String)>;
 
-/// What an encoder sees of a product at once: a picture, or its words alone where it reads words and there is none.
+/// What an encoder sees of a product at once: a picture, or its words alone.
 type Work<'a> = (u32, &'a CatalogueRow, Option<&'a String>);
+/// Vector and local descriptors.
+type Looks = Result<(Embedding, Vec<u8>), ImageFault>;
 
 /// Vectors of all pictures, and their local descriptors if `layout` is given; with `skip_bad`, what could not be used
 /// instead of an error. An encoder that reads words too is given the product's (`words`, one entry a row, where they are
-/// readable).
+/// readable), and these alone where no picture can be used.
 pub(super) fn images(
     rows: &[CatalogueRow],
     encoder: Option<&ImageEncoder>,
@@ -55,20 +57,15 @@ pub(super) fn images(
     let text = |product: u32| words.get(product as usize)?.as_deref();
     let work: Vec<Work<'_>> = (0u32..)
         .zip(rows)
-        .flat_map(|(product, row)| {
-            let alone = (row.images.is_empty() && text(product).is_some()).then_some((product, row, None));
-            row.images.iter().map(move |image| (product, row, Some(image))).chain(alone)
-        })
+        .flat_map(|(product, row)| row.images.iter().map(move |image| (product, row, Some(image))))
         .collect();
-    if work.is_empty() {
+    if work.is_empty() && words.iter().all(Option::is_none) {
         return Ok(Default::default());
     }
     let encoder = encoder.ok_or(BuildError::NoImageEncoder)?;
-    let (total, done) = (work.len() as u64, AtomicU32::new(0));
-    progress(BuildStep::Images, 0, total);
+    let done = AtomicU32::new(0);
+    progress(BuildStep::Images, 0, work.len() as u64);
     let decode = DecodeOptions { shrink_to: Some(encoder.picture_side()), ..DecodeOptions::default() };
-    // Vector and local descriptors.
-    type Looks = Result<(Embedding, Vec<u8>), ImageFault>;
     let embed = |&(product, _, image): &Work<'_>| -> Looks {
         let photo = image.map(|image| preprocess::open(&options.images.join(image), &decode)).transpose()?;
         let frame = photo.as_ref().map(Photo::frame);
@@ -76,58 +73,55 @@ pub(super) fn images(
         let (vector, cells) = encoder.encode_shown(&shown, None)?;
         Ok((vector, layout.map_or_else(Vec::new, |layout| rerank::stored(&layout, cells.as_ref()))))
     };
-    let results: Vec<OnceLock<Looks>> = work.iter().map(|_| OnceLock::new()).collect();
-    let refused = |at: usize| {
-        let (_, row, image) = work[at];
-        let result = embed(&work[at]);
-        progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total);
-        let error = match result {
-            Err(ImageFault::Encode(fault)) if is_of_encoder(&fault) => encoder_error(fault),
-            Err(reason) if !options.skip_bad => BuildError::Image {
-                line: row.line,
-                id: row.id.clone(),
-                image: image.cloned().unwrap_or_default(),
-                reason: Box::new(reason),
-            },
-            result => {
-                let _ = results[at].set(result);
-                return None;
+    // What came of each piece of work, or the first error in the order of the file, whichever core is faster.
+    let embed_all = |work: &[Work<'_>], total: usize| -> Result<Vec<Looks>, BuildError> {
+        let results: Vec<OnceLock<Looks>> = work.iter().map(|_| OnceLock::new()).collect();
+        let refused = |at: usize| {
+            let (_, row, image) = work[at];
+            let result = embed(&work[at]);
+            progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total as u64);
+            match (result, image) {
+                // Words alone have no picture that could be at fault.
+                (Err(ImageFault::Encode(fault)), image) if image.is_none() || is_of_encoder(&fault) => {
+                    Some(encoder_error(fault))
+                }
+                (Err(reason), Some(image)) if !options.skip_bad => Some(BuildError::Image {
+                    line: row.line,
+                    id: row.id.clone(),
+                    image: image.clone(),
+                    reason: Box::new(reason),
+                }),
+                (result, _) => {
+                    let _ = results[at].set(result);
+                    None
+                }
             }
         };
-        Some(error)
+        match (0..work.len()).into_par_iter().find_map_first(refused) {
+            Some(error) => Err(error),
+            None => Ok(results.into_iter().filter_map(OnceLock::into_inner).collect()),
+        }
     };
-    // The first in the file, whichever core is faster.
-    if let Some(error) = (0..work.len()).into_par_iter().find_map_first(refused) {
-        return Err(error);
-    }
     let (mut made, mut skipped) = (Vec::new(), Vec::new());
-    for (&(product, row, image), result) in work.iter().zip(results) {
-        match result.into_inner() {
-            Some(Ok(looks)) => made.push((product, looks)),
-            Some(Err(reason)) => skipped.push(SkippedImage {
+    for (&(product, row, image), result) in work.iter().zip(embed_all(&work, work.len())?) {
+        match result {
+            Ok(looks) => made.push((product, looks)),
+            Err(reason) => skipped.push(SkippedImage {
                 line: row.line,
                 id: row.id.clone(),
                 image: image.cloned().unwrap_or_default(),
                 reason,
             }),
-            None => {}
         }
     }
-    // A product of which no picture could be used is found by what is read, as one without pictures.
     let seen: HashSet<u32> = made.iter().map(|(product, _)| *product).collect();
-    let unseen = (0u32..).zip(rows).filter(|(product, row)| {
-        !row.images.is_empty() && text(*product).is_some() && !seen.contains(product)
-    });
-    let unseen: Vec<Work<'_>> = unseen.map(|(product, row)| (product, row, None)).collect();
-    let read: Vec<Looks> = unseen.par_iter().map(embed).collect();
-    for (&(product, ..), looks) in unseen.iter().zip(read) {
-        match looks {
-            Ok(looks) => made.push((product, looks)),
-            Err(ImageFault::Encode(fault)) => return Err(encoder_error(fault)),
-            // There is no picture that could be at fault.
-            Err(_) => {}
-        }
-    }
+    let unseen: Vec<Work<'_>> = (0u32..)
+        .zip(rows)
+        .filter(|(product, _)| text(*product).is_some() && !seen.contains(product))
+        .map(|(product, row)| (product, row, None))
+        .collect();
+    let read = embed_all(&unseen, work.len() + unseen.len())?;
+    made.extend(unseen.iter().zip(read).filter_map(|(work, looks)| Some((work.0, looks.ok()?))));
     made.sort_by_key(|(product, _)| *product);
     let mut embedded = Embedded::default();
     for (product, (vector, cells)) in made {

@@ -12,6 +12,9 @@ const LIST_ROWS: usize = 1024;
 const LEAST_ROWS: usize = 4096;
 /// Rows whose code errors are measured.
 const SAMPLE: usize = 4096;
+/// Turns of training where several rotations share the codebooks: 2 leave recall of 1.1 million rows .007 lower at 40 bytes
+/// and .001 at 72. One rotation alone gains nothing that unseen rows keep.
+const TURNS: usize = 12;
 
 /// Counts of a quantizer and the bytes a row that they make.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +98,10 @@ pub(super) fn build(
     progress: &mut dyn FnMut(f32),
 ) -> Result<BuiltIndex, BuildIndexError> {
     let Size { lists, cells, m, levels, .. } = size;
-    let quantizer = TrqParams { lists, cells, m, levels, seed: params.seed, ..TrqParams::default() };
+    let mut quantizer = TrqParams { lists, cells, m, levels, seed: params.seed, ..TrqParams::default() };
+    if cells > 1 {
+        quantizer.turns = TURNS;
+    }
     let trq = Trq::train(training, dim, &quantizer, &mut |share| progress(share * 0.6))?.trq;
     let rows = vectors.len() / dim;
     let codes = lists::build(&trq, vectors, &mut |share| progress(0.6 + share * 0.4));

@@ -248,11 +248,7 @@ impl<'a> Trq<'a> {
 
     /// `x` turned as in a cell, `[d]`; unchanged without one.
     fn turn(&self, cell: Option<u32>, x: &[f32], out: &mut [f32]) {
-        match cell.map(|cell| self.rotation(cell)) {
-            None => out.copy_from_slice(x),
-            Some(stored) if self.reflections > 0 => reflections::apply(stored, x, out),
-            Some(stored) => rotation::apply(stored, x, out),
-        }
+        turn(cell.map(|cell| self.rotation(cell)), self.reflections, x, out);
     }
 
     /// The turned centroid of a list, half floats.
@@ -318,6 +314,15 @@ impl<'a> Trq<'a> {
             }
         }
         y
+    }
+}
+
+/// `x` turned by a stored rotation, of so many reflections or whole (0); unchanged without one.
+fn turn(stored: Option<&[u8]>, reflections: usize, x: &[f32], out: &mut [f32]) {
+    match stored {
+        None => out.copy_from_slice(x),
+        Some(stored) if reflections > 0 => reflections::apply(stored, x, out),
+        Some(stored) => rotation::apply(stored, x, out),
     }
 }
 

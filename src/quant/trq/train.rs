@@ -1,6 +1,6 @@
 //! Coarse centroids, their cells, a rotation a cell, shared codebooks.
 
-use super::{Levels, MAX_LISTS, TRQ_HEADER_LEN, Trq};
+use super::{Levels, MAX_LISTS, TRQ_HEADER_LEN, Trq, turn};
 use crate::kernels::{LANES, f16, rows, scan::MAX_TABLES};
 use crate::quant::alternate::{self, Params, columns};
 use crate::quant::codebook::pack;
@@ -120,22 +120,18 @@ impl Trq<'static> {
                 .map(|(variance, r)| reflections::store(r, variance, dim, count))
                 .collect(),
         };
-        let turn = |cell: u32, x: &[f32], out: &mut [f32]| {
-            if cells == 0 {
-                out.copy_from_slice(x)
-            } else {
-                let stored = &rotations[cell as usize];
-                if count > 0 { reflections::apply(stored, x, out) } else { rotation::apply(stored, x, out) }
-            }
+        let turned_in = |cell: u32, x: &[f32], out: &mut [f32]| {
+            let stored = (cells > 0).then(|| rotations[cell as usize].as_slice());
+            turn(stored, count, x, out);
         };
         let mut turned = vec![0.0; lists * dim];
         for (l, out) in turned.chunks_exact_mut(dim).enumerate() {
-            turn(if cells == 0 { 0 } else { cell_of(l as u32) as u32 }, &coarse[l * dim..][..dim], out);
+            turned_in(if cells == 0 { 0 } else { cell_of(l as u32) as u32 }, &coarse[l * dim..][..dim], out);
         }
         let turned = f16::to_bytes(&turned);
         let y: Vec<f32> = parallel::map(list.len(), |i| {
             let mut y = vec![0.0; dim];
-            turn(cell[i], &points[i * dim..][..dim], &mut y);
+            turned_in(cell[i], &points[i * dim..][..dim], &mut y);
             let centroid = f16::from_bytes(&turned[list[i] as usize * dim * 2..][..dim * 2]);
             y.iter_mut().zip(centroid).for_each(|(y, c)| *y -= c);
             y
