@@ -6,7 +6,8 @@
 //! `bytes_per_vector` is all in: code, row number and list (2 + log₂ lists bits), and a row's share of centroids, rotations
 //! and codebooks. `recallR` is the share of queries whose exact nearest row is among the R best; `mse_seen` is of learn.
 //!
-//! `--bytes 8,16,32,64` code bytes · `--seeds N` · `--queries N` · `--rows N` of base at most · `--schemes pq,opq,…`
+//! `--bytes 8,16,32,64` code bytes · `--seeds N` · `--queries N` · `--rows N` of base at most · `--schemes pq,opq,…` · `--lists N` and
+//! `--cells N` for other numbers of lists and rotations than the schemes', where they have any
 
 use std::error::Error;
 use std::path::Path;
@@ -22,12 +23,15 @@ use shelfsight::quant::{Levels, MAX_BYTES, Opq, OpqParams, Pq, PqParams, Rq, RqP
 const CHUNK: usize = 32_768;
 /// Rows that errors are measured on.
 const SAMPLE: usize = 20_000;
+/// Rows that a list of an index has on average: with fewer rows there are fewer lists than a scheme has.
+const LIST_ROWS: usize = 1024;
 /// Best rows kept of each query.
 const BEST: usize = 100;
 
 /// Vectors `[n, d]` as they come back from their codes.
 type Coder = Box<dyn Fn(&[f32]) -> Vec<f32> + Sync>;
 
+#[derive(Clone)]
 struct Scheme {
     name: &'static str,
     /// Counts of inverted lists, rotations and turns, or none.
@@ -86,8 +90,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let queries: Vec<&[f32]> = set.queries(queries).collect();
     let exact = nearest(&set.base, set.dim, &queries, &|rows| rows.to_vec());
 
+    let mut schemes = SCHEMES.to_vec();
+    schemes.retain(|s| only.as_ref().is_none_or(|o| o.contains(&s.name)));
+    for scheme in schemes.iter_mut().filter(|s| s.lists > 0) {
+        let most = (set.rows() / LIST_ROWS).next_multiple_of(16).max(16);
+        scheme.lists = number("--lists", scheme.lists.min(most))?;
+        scheme.cells = if scheme.cells > 1 { number("--cells", scheme.cells)? } else { scheme.cells };
+    }
     for bytes in bytes {
-        for scheme in SCHEMES.iter().filter(|s| only.as_ref().is_none_or(|o| o.contains(&s.name))) {
+        for scheme in &schemes {
             for seed in 1..=seeds {
                 let start = Instant::now();
                 let Some((coder, total)) = train(scheme, bytes, seed, &set)? else { continue };
@@ -174,9 +185,7 @@ fn train(
     if parts == 0 || parts > d.min(512) {
         return Ok(None);
     }
-    // As many lists as an index of these rows gets, at most.
-    let lists = scheme.lists.min(((set.rows() / 1024).next_multiple_of(16)).max(16));
-    let cells = scheme.cells.min(lists);
+    let (lists, cells) = (scheme.lists, scheme.cells.min(scheme.lists));
     let params = TrqParams {
         lists,
         cells,

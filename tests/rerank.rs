@@ -10,7 +10,7 @@ use shelfsight::encode::{EncoderFiles, read_encoder_files};
 use shelfsight::engine::{Engine, EngineOptions, FindError, Found, NewProduct, Query};
 use shelfsight::frame::{Frame, Pixels, Plane};
 use shelfsight::index::IndexParams;
-use shelfsight::options::FindOptions;
+use shelfsight::options::{FindOptions, ScanOptions};
 use shelfsight::pack::{Pack, Record, SectionKind};
 
 const SIDE: u32 = 96;
@@ -110,6 +110,9 @@ fn a_pack_without_cells_says_so() {
     assert!(!engine.can_rerank());
     assert!(find(&engine, &package(1, 0), false).is_ok());
     assert!(matches!(find(&engine, &package(1, 0), true), Err(FindError::NoReranker)));
+    // Before a detector is asked for, which this pack lacks too: a shelf without products must not hide it.
+    let options = ScanOptions { rerank: true, ..ScanOptions::default() };
+    assert!(matches!(engine.scan(&frame(&package(1, 0)), &options), Err(FindError::NoReranker)));
 
     let none = EncoderFiles { reranker: None, ..image_encoder() };
     assert!(matches!(pack(dir.path(), 3, true, none), Err(BuildError::NoReranker)));

@@ -105,6 +105,8 @@ impl Engine {
             if let (Some(frame), Some(region)) = (query.frame, options.region) {
                 check_region(frame, region).map_err(EncodeError::Prepare)?;
             }
+            let rerank = options.rerank && query.frame.is_some();
+            self.check_rerank(rerank)?;
             let encoder = ms.measure("load", || self.image_encoder())?;
             let picture = query.frame.map_or(0, |frame| of_frame(frame, options.barcode));
             let _held = self.memory.reserve(picture + encoder.memory())?;
@@ -114,7 +116,6 @@ impl Engine {
                 encoded.barcodes.extend(found.into_iter().map(|(gtin, _)| gtin));
             }
             let shown = Shown { frame: query.frame, region: options.region, text: text.filter(|_| fused) };
-            let rerank = options.rerank && query.frame.is_some();
             match ms.measure("encode", || self.looks(&encoder, &shown, rerank, cancel)) {
                 Ok((image, cells)) => (encoded.image, encoded.cells) = (Some(image), cells),
                 Err(FindError::Encode(EncodeError::UnknownText { .. })) if more => {}
@@ -151,9 +152,6 @@ impl Engine {
     ) -> Result<(Embedding, Option<CellCodes>), FindError> {
         if !rerank {
             return Ok((encoder.encode_shown(shown, cancel)?.0, None));
-        }
-        if !self.can_rerank() {
-            return Err(FindError::NoReranker);
         }
         let (vector, cells) = encoder.encode_shown(shown, cancel)?;
         Ok((vector, cells.as_ref().map(CellCodes::of)))

@@ -22,6 +22,11 @@ impl Engine {
         has(SectionKind::ImageCells) && has(SectionKind::ImageReranker)
     }
 
+    /// Refuses to rerank before anything is decoded or encoded for it.
+    pub(super) fn check_rerank(&self, wanted: bool) -> Result<(), FindError> {
+        if wanted && !self.can_rerank() { Err(FindError::NoReranker) } else { Ok(()) }
+    }
+
     pub(super) fn reranker(&self) -> Result<Arc<Reranker>, FindError> {
         self.reranker.get(|| {
             let json = self.pack.section(SectionKind::ImageReranker).ok_or(FindError::NoReranker)?;

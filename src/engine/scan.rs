@@ -23,6 +23,7 @@ impl Engine {
     /// [`FindError`] if the pack has no detector or image encoder, or is broken. No product is an empty list.
     pub fn scan(&self, frame: &Frame<'_>, options: &ScanOptions) -> Result<Scan, FindError> {
         check_top(options.top)?;
+        self.check_rerank(options.rerank)?;
         let mut ms = Timings::default();
         let cancel = options.cancel.as_ref();
         check_cancel(cancel)?;
