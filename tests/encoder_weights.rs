@@ -121,6 +121,25 @@ fn the_text_encoder_gives_the_reference_vectors() {
     }
 }
 
+#[test]
+fn a_tokenizer_of_another_model_is_refused() {
+    let files = read_encoder_files(&weights().join("text.json")).unwrap();
+    let manifest = TextManifest::from_json(&files.manifest_json).unwrap();
+    let model = model(Engine::Shipped, "text", &files);
+    let mut tokenizer: serde_json::Value = serde_json::from_slice(&files.tokenizer.unwrap()).unwrap();
+    tokenizer["model"]["vocab"]["milk"] = 999_999.into();
+    let json = serde_json::to_vec(&tokenizer).unwrap();
+    let encoder = TextEncoder::new(manifest.clone(), &model, &json).unwrap();
+    // Words that both know are read as before.
+    assert_eq!(encoder.encode("juice").unwrap(), text_encoder(Engine::Shipped).encode("juice").unwrap());
+    let error = encoder.encode("a carton of milk").unwrap_err().to_string();
+    assert!(error.contains("token 999999 is beyond the") && error.contains("words of the model"), "{error}");
+
+    let padded = TextManifest { pad_id: Some(999_999), ..manifest };
+    let error = TextEncoder::new(padded, &model, &json).unwrap_err().to_string();
+    assert!(error.contains("tokenizer: token 999999 is beyond"), "{error}");
+}
+
 #[cfg(all(feature = "onnx", feature = "build"))]
 #[test]
 fn what_ships_is_what_the_onnx_file_compiles_to() {

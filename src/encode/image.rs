@@ -102,8 +102,9 @@ impl ImageEncoder {
                 fed.push(name);
             }
             let length = Some(inputs.max_tokens);
-            words =
-                Some(Words::read(&manifest.name, tokenizer_json, inputs.max_tokens, inputs.pad_id, length)?);
+            let known = model.table_rows(&inputs.ids);
+            let (max, pad) = (inputs.max_tokens, inputs.pad_id);
+            words = Some(Words::read(&manifest.name, tokenizer_json, max, pad, length, known)?);
         }
         if let Some(other) = model.input_names().iter().find(|n| !fed.contains(n)) {
             return Err(LoadEncoderError::Unfed { name: manifest.name.clone(), port: other.clone() });

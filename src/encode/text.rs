@@ -91,7 +91,8 @@ impl TextEncoder {
         }
         let output = model.output_names().iter().position(|n| *n == manifest.output);
         let output = output.ok_or_else(|| missing("output", &manifest.output, model.output_names()))?;
-        let words = Words::read(name, tokenizer_json, manifest.max_tokens, manifest.pad_id, length)?;
+        let known = model.table_rows(&manifest.inputs.ids);
+        let words = Words::read(name, tokenizer_json, manifest.max_tokens, manifest.pad_id, length, known)?;
         Ok(Self { id, words, model, output, manifest })
     }
 

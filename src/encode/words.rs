@@ -15,6 +15,8 @@ pub(super) struct Words {
     pad_id: i64,
     /// Length every text is padded to; `None` where the graph takes any.
     length: Option<usize>,
+    /// Words that the network has, where that is known.
+    known: Option<usize>,
 }
 
 /// Token ids of one text with its padding.
@@ -24,13 +26,15 @@ pub(super) struct Tokens {
 }
 
 impl Words {
-    /// Reads a `tokenizer.json`. Texts are cut to `max_tokens`, or to the graph's own `length` if that is less.
+    /// Reads a `tokenizer.json`. Texts are cut to `max_tokens`, or to the graph's own `length` if that is less. `known` is the
+    /// number of words that the network has, where that is known: a token beyond would be read as another.
     pub fn read(
         name: &str,
         tokenizer_json: &[u8],
         max_tokens: usize,
         pad_id: Option<u32>,
         length: Option<usize>,
+        known: Option<usize>,
     ) -> Result<Self, LoadEncoderError> {
         if tokenizer_json.is_empty() {
             let reason = "`tokenizer.json` is missing or empty".to_owned();
@@ -39,8 +43,11 @@ impl Words {
         let limit = length.map_or(max_tokens, |fixed| fixed.min(max_tokens));
         let tokenizer = Tokenizer::read(tokenizer_json, limit)
             .map_err(|reason| LoadEncoderError::Tokenizer { name: name.into(), reason: one_line(&reason) })?;
-        let pad_id = i64::from(pad_id.unwrap_or(tokenizer.pad()));
-        Ok(Self { name: name.into(), tokenizer, max_tokens, pad_id, length })
+        let pad_id = pad_id.unwrap_or(tokenizer.pad());
+        if let Some(reason) = beyond(&[pad_id], known) {
+            return Err(LoadEncoderError::Tokenizer { name: name.into(), reason });
+        }
+        Ok(Self { name: name.into(), tokenizer, max_tokens, pad_id: pad_id.into(), length, known })
     }
 
     /// What in the tokenizer's file phones do not read, which are built without the feature `any-tokenizer`; `None` if
@@ -61,6 +68,9 @@ impl Words {
         if self.tokenizer.knows_nothing_of(&found) {
             return Err(EncodeError::UnknownText { name: self.name.clone() });
         }
+        if let Some(reason) = beyond(&found, self.known) {
+            return Err(fail(reason));
+        }
         Ok(self.padded(found.into_iter().map(i64::from).collect()))
     }
 
@@ -77,6 +87,15 @@ impl Words {
         }
         Tokens { ids, mask }
     }
+}
+
+/// That one of the ids is none of the network's words.
+fn beyond(ids: &[u32], known: Option<usize>) -> Option<String> {
+    let known = known?;
+    let id = ids.iter().find(|&&id| id as usize >= known)?;
+    Some(format!(
+        "token {id} is beyond the {known} words of the model; take the tokenizer it was trained with"
+    ))
 }
 
 /// At most `bytes` bytes, whole characters.

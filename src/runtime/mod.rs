@@ -40,6 +40,12 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Rows of the smallest table that the whole numbers of an input choose from, where the engine knows: words of a
+    /// vocabulary.
+    fn table_rows(&self, _input: &str) -> Option<usize> {
+        None
+    }
+
     /// Bytes of working memory of a run, where the engine knows.
     fn memory(&self) -> Option<u64> {
         None

@@ -206,6 +206,15 @@ impl Model for Plan {
         self.ports.iter().find(|p| p.name == input)
     }
 
+    fn table_rows(&self, input: &str) -> Option<usize> {
+        let slot = self.program.inputs.iter().find(|p| p.name == input)?.slot;
+        let rows = |step: &Step| match step {
+            Step::Embed(embed) if embed.ids == slot => Some(embed.words as usize),
+            _ => None,
+        };
+        self.program.steps.iter().filter_map(rows).min()
+    }
+
     fn memory(&self) -> Option<u64> {
         Some(self.memory)
     }
