@@ -7,6 +7,7 @@ import torch
 
 from shelfsight_models.data import Product, to_input
 from shelfsight_models.item.data import Sampler, Texts, encode, fit_tokenizer, without_names
+from shelfsight_models.item.evaluate import gallery
 from shelfsight_models.item.export import PIXELS, export
 from shelfsight_models.item.networks import Heads, ItemEncoder, Shape
 from shelfsight_models.item.objectives import ALL, MASK, hide_cells, hide_words, losses
@@ -168,3 +169,11 @@ def test_the_exported_encoder_says_the_same(tmp_path):
         assert found @ wanted / np.linalg.norm(wanted) > 0.995, (text, there)
     words = json.loads(manifest.read_text())["words"]
     assert words["max_tokens"] == 8 and (tmp_path / words["tokenizer"]).is_file()
+
+
+def test_entries_are_known_by_all_a_variant_reads_and_by_one_half_of_two_encoders():
+    one = {"photo": np.zeros((3, 8)), "words": np.ones((3, 8)), "both": np.full((3, 8), 2.0)}
+    assert gallery(one, "photo") is one["both"]
+    two = one | {"both": np.zeros((3, 16))}
+    assert gallery(two, "photo") is two["photo"] and gallery(two, "both") is two["both"]
+    assert gallery({"words": one["words"]}, "words") is one["words"]

@@ -142,9 +142,8 @@ def run(
     for name, ways in raw.items():
         for way, vectors in ways.items():
             for where, rows in galleries.items():
-                # A catalogue entry is known by all the variant can read.
-                best = raw[name].get("both", vectors)
-                rank = ranks(vectors[asked], best[rows], pictures.product[asked], pictures.product[rows])
+                entries = gallery(raw[name], way)[rows]
+                rank = ranks(vectors[asked], entries, pictures.product[asked], pictures.product[rows])
                 hits[where, way, name] = (rank < 1).astype(np.float64)
     for (where, way, name), values in hits.items():
         base = hits.get((where, "both", "all five"))
@@ -153,6 +152,14 @@ def run(
             row["all five, both, gains"] = str(paired(base, values))
         found[f"{where}, {way}, {name}"] = row
     return found
+
+
+def gallery(ways: dict[str, np.ndarray], way: str) -> np.ndarray:
+    """What a query of one kind is compared with: an entry is known by all the variant can read, and where two
+    encoders stand side by side, by the half that reads the query.
+    """
+    both = ways.get("both", ways[way])
+    return both if both.shape[1] == ways[way].shape[1] else ways[way]
 
 
 def _sampler(product, cells, texts, tokenizer, config: ItemConfig, drop: float = 0.15) -> Sampler:
