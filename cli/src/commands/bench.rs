@@ -182,7 +182,5 @@ fn made(
 
 /// Resident bytes of this process, on Linux.
 fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1024)
+    shelfsight::measure::memory().rss_mb.map(|mb| (mb * 1e6) as u64)
 }
