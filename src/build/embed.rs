@@ -80,18 +80,20 @@ pub(super) fn images(
             let (_, row, image) = work[at];
             let result = embed(&work[at]);
             progress(BuildStep::Images, u64::from(done.fetch_add(1, Ordering::Relaxed)) + 1, total as u64);
-            match (result, image) {
-                // Words alone have no picture that could be at fault.
-                (Err(ImageFault::Encode(fault)), image) if image.is_none() || is_of_encoder(&fault) => {
+            match result {
+                Err(ImageFault::Encode(fault))
+                    if is_of_encoder(&fault) || (image.is_none() && !row.images.is_empty()) =>
+                {
+                    // Words that stand in for pictures which were left out: no picture is at fault.
                     Some(encoder_error(fault))
                 }
-                (Err(reason), Some(image)) if !options.skip_bad => Some(BuildError::Image {
+                Err(reason) if !options.skip_bad => Some(BuildError::Image {
                     line: row.line,
                     id: row.id.clone(),
-                    image: image.clone(),
+                    image: image.cloned().unwrap_or_default(),
                     reason: Box::new(reason),
                 }),
-                (result, _) => {
+                result => {
                     let _ = results[at].set(result);
                     None
                 }
@@ -103,25 +105,27 @@ pub(super) fn images(
         }
     };
     let (mut made, mut skipped) = (Vec::new(), Vec::new());
-    for (&(product, row, image), result) in work.iter().zip(embed_all(&work, work.len())?) {
-        match result {
-            Ok(looks) => made.push((product, looks)),
-            Err(reason) => skipped.push(SkippedImage {
-                line: row.line,
-                id: row.id.clone(),
-                image: image.cloned().unwrap_or_default(),
-                reason,
-            }),
+    let mut pass = |work: &[Work<'_>], total: usize| -> Result<HashSet<u32>, BuildError> {
+        for (&(product, row, image), result) in work.iter().zip(embed_all(work, total)?) {
+            match result {
+                Ok(looks) => made.push((product, looks)),
+                Err(reason) => skipped.push(SkippedImage {
+                    line: row.line,
+                    id: row.id.clone(),
+                    image: image.cloned().unwrap_or_default(),
+                    reason,
+                }),
+            }
         }
-    }
-    let seen: HashSet<u32> = made.iter().map(|(product, _)| *product).collect();
+        Ok(made.iter().map(|(product, _)| *product).collect())
+    };
+    let seen = pass(&work, work.len())?;
     let unseen: Vec<Work<'_>> = (0u32..)
         .zip(rows)
         .filter(|(product, _)| text(*product).is_some() && !seen.contains(product))
         .map(|(product, row)| (product, row, None))
         .collect();
-    let read = embed_all(&unseen, work.len() + unseen.len())?;
-    made.extend(unseen.iter().zip(read).filter_map(|(work, looks)| Some((work.0, looks.ok()?))));
+    pass(&unseen, work.len() + unseen.len())?;
     made.sort_by_key(|(product, _)| *product);
     let mut embedded = Embedded::default();
     for (product, (vector, cells)) in made {
