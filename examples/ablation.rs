@@ -181,6 +181,7 @@ fn train(
         Levels::One => bytes * 2,
         Levels::Two => bytes,
         Levels::Three => bytes.saturating_sub(d.div_ceil(2)),
+        Levels::Kept => bytes.saturating_sub(d * 2),
     };
     if parts == 0 || parts > d.min(512) {
         return Ok(None);

@@ -81,7 +81,7 @@ fn ids(codes: &Bytes<'_>, at: usize, c: usize) -> (Vec<usize>, usize) {
 
 #[test]
 fn inverted_lists_are_as_the_page_says() {
-    for (levels, g) in [(Levels::One, 0), (Levels::Two, 2), (Levels::Three, 3)] {
+    for (levels, g) in [(Levels::One, 0), (Levels::Two, 2), (Levels::Three, 3), (Levels::Kept, 1)] {
         let v = vectors();
         let params = TrqParams { lists: 16, cells: g, m: M, levels, ..TrqParams::default() };
         let trq = Trq::train(&v, D, &params, &mut |_| ()).unwrap().trq;
@@ -121,8 +121,7 @@ fn inverted_lists_are_as_the_page_says() {
         let block_len = 16 * 4 * M.div_ceil(4);
         let blocks: usize = starts.windows(2).map(|w| (w[1] - w[0]).div_ceil(32)).sum();
         let tails = block_at + blocks * block_len;
-        let tail_len =
-            if levels >= 2 { M.div_ceil(2) } else { 0 } + if levels == 3 { D.div_ceil(2) } else { 0 };
+        let tail_len = [0, M.div_ceil(2), M.div_ceil(2) + D.div_ceil(2), M.div_ceil(2) + 2 * D][levels - 1];
         assert_eq!(codes.len(), tails + N * tail_len);
         let mut seen = 0;
         for list in 0..16 {
@@ -166,6 +165,15 @@ fn inverted_lists_are_as_the_page_says() {
                             .sum::<f32>()
                 };
                 let decoded = want.reconstruct(list as u32, i as u32).unwrap();
+                if levels == 4 {
+                    let kept = |x: usize| unit * Bytes(&tail[M.div_ceil(2)..]).f16(2 * x);
+                    assert!(
+                        (0..D).all(|x| decoded[x] == kept(x) && (kept(x) - v[row * D + x]).abs() < 0.005)
+                    );
+                    // The codes are of the same vector.
+                    assert!((0..D).map(|x| (kept(x) - unit * back(x)).powi(2)).sum::<f32>() < 60.0);
+                    continue;
+                }
                 for (x, decoded) in decoded.iter().enumerate() {
                     assert!(
                         (decoded - unit * back(x)).abs() < 1e-4,

@@ -9,7 +9,7 @@ use shelfsight::build::{self, BuildError, BuildOptions, Models};
 use shelfsight::encode::{EncoderFiles, read_encoder_files};
 use shelfsight::engine::{Engine, EngineOptions, FindError, Found, NewProduct, Query};
 use shelfsight::frame::{Frame, Pixels, Plane};
-use shelfsight::index::IndexParams;
+use shelfsight::index::{IndexParams, Wanted};
 use shelfsight::options::{FindOptions, ScanOptions};
 use shelfsight::pack::{Pack, Record, SectionKind};
 
@@ -51,7 +51,7 @@ fn pack(dir: &Path, count: u32, rerank: bool, encoder: EncoderFiles) -> Result<P
     let options = BuildOptions {
         images: dir.to_owned(),
         index: IndexParams::default(),
-        auto: Some(None),
+        auto: Some(Wanted::default()),
         rerank,
         skip_bad: false,
         created: 1,

@@ -75,12 +75,27 @@ pub struct BenchSearchArgs {
     /// What vectors are compared by.
     #[arg(long, value_enum, default_value_t = MetricArg::L2)]
     pub metric: MetricArg,
-    /// Bytes a vector, all in; 16, 40, 72 and 160 without it, and 16 and 32 of code with --whole.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1025))]
+    /// Bytes a vector, all in; 16, 40, 72, 160 and 300 without it, and 16 and 32 of code with --whole.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     pub bytes: Option<u32>,
     /// One list of 4-bit codes, all of them looked at, instead of inverted lists: what the scan alone does.
     #[arg(long)]
     pub whole: bool,
+    /// Inverted lists of so many parts of 8 bits, with the counts below, instead of what --bytes would make.
+    #[arg(long, conflicts_with_all = ["bytes", "whole"], value_parser = clap::value_parser!(u32).range(1..=512))]
+    pub parts: Option<u32>,
+    /// Lists, for --parts.
+    #[arg(long, requires = "parts", default_value_t = 1024)]
+    pub lists: usize,
+    /// Rotations, for --parts; 0 for none.
+    #[arg(long, requires = "parts", default_value_t = 64)]
+    pub cells: usize,
+    /// Reflections that each rotation is made of, for --parts; 0 keeps rotations whole.
+    #[arg(long, requires = "parts", default_value_t = 0)]
+    pub reflections: usize,
+    /// Turns of training, for --parts.
+    #[arg(long, requires = "parts", default_value_t = 12)]
+    pub turns: usize,
     /// Queries.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
     pub queries: u32,
@@ -265,9 +280,12 @@ pub struct BuildArgs {
     /// Kind of index.
     #[arg(long, value_enum, default_value_t = IndexArg::Auto)]
     pub index: IndexArg,
-    /// Bytes a vector for pq, opq, rq and trq.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=512))]
+    /// Bytes a vector: at most so many for auto and trq, code and scale for pq, opq and rq.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     pub bytes: Option<u32>,
+    /// Share of the 10 exact nearest rows that a search shall find: the fewest bytes that do so, up to --bytes.
+    #[arg(long, value_parser = share)]
+    pub recall: Option<f64>,
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
     #[arg(long, value_name = "image=PATH,text=PATH", value_delimiter = ',')]
     pub encoder: Vec<EncoderChoice>,
@@ -279,12 +297,23 @@ pub struct BuildArgs {
     pub skip_bad: bool,
 }
 
+/// A share above 0, up to 1.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("expected a share such as 0.95, above 0 and at most 1".into()),
+    }
+}
+
 impl BuildArgs {
     /// What clap cannot say about options that contradict each other.
     fn check(&self) -> Result<(), clap::Error> {
         let refuse = |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
         if self.index == IndexArg::Flat && self.bytes.is_some() {
             return refuse("--bytes is for --index pq, opq, rq and trq; a flat index keeps vectors whole");
+        }
+        if self.index != IndexArg::Auto && self.recall.is_some() {
+            return refuse("--recall is for --index auto, which chooses what finds so much");
         }
         let images = self.encoder.iter().filter(|e| matches!(e, EncoderChoice::Image(_))).count();
         if images > 1 || self.encoder.len() - images > 1 {

@@ -10,7 +10,7 @@ use super::error::{BuildError, ImageFault};
 use super::{index, write};
 use crate::detect::{self, Detector, DetectorManifest};
 use crate::encode::{EncoderFiles, EncoderId, ImageEncoder, ImageManifest, TextEncoder, TextManifest};
-use crate::index::IndexParams;
+use crate::index::{IndexParams, Wanted};
 use crate::pack::{CellLayout, EncoderMeta, LicenceMeta, PackMeta, PackWriter, VERSION};
 use crate::rerank::Reranker;
 use crate::runtime::ModelBytes;
@@ -33,8 +33,8 @@ pub struct BuildOptions {
     pub images: PathBuf,
     /// Kind and size of the indexes.
     pub index: IndexParams,
-    /// Choose kind and parameters by measuring instead, for so many bytes a row if given; `index` gives the seed.
-    pub auto: Option<Option<usize>>,
+    /// Choose kind and parameters by measuring instead, for what is wanted; `index` gives the seed.
+    pub auto: Option<Wanted>,
     /// Keep local descriptors of every picture, so that queries can be reranked.
     pub rerank: bool,
     /// Leave out pictures that cannot be used, and products that nothing can find then, instead of stopping.

@@ -28,8 +28,8 @@ pub(super) fn build(
         return Ok(None);
     }
     let (mut params, mut reason) = (options.index, None);
-    if let Some(bytes) = options.auto {
-        let choice = index::choose(&embedded.vectors, embedded.dim, bytes, params.seed)?;
+    if let Some(wanted) = &options.auto {
+        let choice = index::choose(&embedded.vectors, embedded.dim, wanted, params.seed)?;
         (params, reason) = (choice.params, Some(choice.reason));
     }
     let mut built = index::build(&params, &embedded.vectors, embedded.dim, &mut |share| {
@@ -39,12 +39,19 @@ pub(super) fn build(
         built.params.insert("chosen".into(), reason);
     }
     let view = IndexView::open(&built.quantizer, &built.codes)?;
+    let measured = measure(&view, embedded)?;
+    if let Some(wanted) = options.auto.and_then(|wanted| wanted.recall)
+        && measured.recall_at_10 < wanted
+    {
+        let short = format!("finds {:.3} of the 10 nearest, {wanted} wanted", measured.recall_at_10);
+        built.note = Some(built.note.map_or(short.clone(), |note| format!("{note}; {short}")));
+    }
     let meta = IndexMeta {
         kind: built.kind.to_string(),
         bytes_per_vector: built.bytes_per_vector as u32,
         params: built.params.clone(),
         note: built.note.clone(),
-        measured: Some(measure(&view, embedded)?),
+        measured: Some(measured),
     };
     Ok(Some(Part { built, meta }))
 }
@@ -58,14 +65,7 @@ fn measure(view: &IndexView<'_>, embedded: &Embedded) -> Result<Measured, BuildE
     let sample: Vec<usize> = (0..rows).step_by(step).collect();
     let exact: Vec<Vec<u32>> = sample
         .par_iter()
-        .map(|&at| {
-            let query = vector(at);
-            let dot = |row: usize| crate::kernels::dot(query, vector(row));
-            let mut exact: Vec<(f32, u32)> = (0..rows).map(|row| (dot(row), row as u32)).collect();
-            let order = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-            exact.select_nth_unstable_by(k - 1, order);
-            exact[..k].iter().map(|(_, row)| *row).collect()
-        })
+        .map(|&at| index::best(rows, k, |row| crate::kernels::dot(vector(at), vector(row))))
         .collect();
     let share = |found: usize| found as f64 / (k * sample.len()) as f64;
     let count =

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::npy::{self, NpyError};
-use crate::index::{IndexView, Keep, Metric, Probe, SearchError};
+use crate::index::{self, IndexView, Keep, Metric, Probe, SearchError};
 use crate::kernels;
 
 /// Vectors to index, others of the same kind to train on, and queries.
@@ -85,30 +85,16 @@ impl VectorSet {
             }
             Metric::L2 | Metric::Ip => Vec::new(),
         };
-        let cost = |query: &[f32], row: usize| {
+        let score = |query: &[f32], row: usize| {
             let x = &self.base[row * self.dim..][..self.dim];
             match metric {
-                Metric::L2 => kernels::l2(query, x),
-                Metric::Ip => -kernels::dot(query, x),
-                Metric::Cosine => -kernels::dot(query, x) / norms[row].max(f32::MIN_POSITIVE),
+                Metric::L2 => -kernels::l2(query, x),
+                Metric::Ip => kernels::dot(query, x),
+                Metric::Cosine => kernels::dot(query, x) / norms[row].max(f32::MIN_POSITIVE),
             }
         };
-        let order = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
         let queries: Vec<&[f32]> = self.queries(queries).collect();
-        let k = k.min(self.rows());
-        queries
-            .par_iter()
-            .map(|query| {
-                let mut all: Vec<(f32, u32)> =
-                    (0..self.rows()).map(|row| (cost(query, row), row as u32)).collect();
-                if k < all.len() {
-                    all.select_nth_unstable_by(k, order);
-                    all.truncate(k);
-                }
-                all.sort_unstable_by(order);
-                all.into_iter().map(|(_, row)| row).collect()
-            })
-            .collect()
+        queries.par_iter().map(|query| index::best(self.rows(), k, |row| score(query, row))).collect()
     }
 }
 

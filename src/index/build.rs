@@ -121,8 +121,7 @@ pub fn build(
     build_from(params, vectors, vectors, dim, progress)
 }
 
-/// [`build`] with inverted lists that are trained on other vectors, `training`, `[t, dim]`, than they hold. The other
-/// kinds always train on what they hold.
+/// [`build`] with codebooks that are trained on other vectors, `training`, `[t, dim]`, than the index holds.
 ///
 /// # Errors
 /// [`BuildIndexError`]
@@ -133,35 +132,38 @@ pub fn build_from(
     dim: usize,
     progress: &mut dyn FnMut(f32),
 ) -> Result<BuiltIndex, BuildIndexError> {
-    if dim == 0 || dim > MAX_DIM || vectors.is_empty() || !vectors.len().is_multiple_of(dim) {
-        return Err(BuildIndexError::Shape { values: vectors.len(), dim });
+    for vectors in [training, vectors] {
+        if dim == 0 || dim > MAX_DIM || vectors.is_empty() || !vectors.len().is_multiple_of(dim) {
+            return Err(BuildIndexError::Shape { values: vectors.len(), dim });
+        }
     }
     let n = vectors.len() / dim;
     if u32::try_from(n).is_err() {
         return Err(BuildIndexError::Rows { rows: n });
     }
-    if params.kind != IndexKind::Flat && !(2..=MAX_BYTES + 1).contains(&params.bytes) {
+    let most = if params.kind == IndexKind::Trq { usize::MAX } else { MAX_BYTES + 1 };
+    if params.kind != IndexKind::Flat && !(2..=most).contains(&params.bytes) {
         return Err(BuildIndexError::Bytes { bytes: params.bytes });
     }
     if params.metric != Metric::Cosine {
         return by_other_metric(params, training, vectors, dim, progress);
     }
-    let (original, vectors) = (vectors, unit_rows(vectors, dim)?);
+    let own = std::ptr::eq(training, vectors) || params.kind == IndexKind::Flat;
+    let vectors = unit_rows(vectors, dim)?;
+    let others = if own { Vec::new() } else { unit_rows(training, dim)? };
+    let training = if own { &vectors } else { &others };
     let built = match params.kind {
         IndexKind::Flat => flat(&vectors, dim, None),
         IndexKind::Trq => match Size::fit(n, dim, params.bytes) {
-            Ok(size) => {
-                let own = std::ptr::eq(training, original);
-                let training = if own { None } else { Some(unit_rows(training, dim)?) };
-                let training = training.as_ref().unwrap_or(&vectors);
-                trq::build(params, size, [training, &vectors], dim, progress)?
-            }
+            Ok(size) => trq::build(params, size, [training, &vectors], dim, progress)?,
             Err(note) => flat(&vectors, dim, Some(note + ": kept flat")),
         },
-        IndexKind::Pq | IndexKind::Rq | IndexKind::Opq => match Plan::choose(params, n, dim) {
-            Ok(plan) => plan.build(params.seed, &vectors, dim, progress)?,
-            Err(note) => flat(&vectors, dim, Some(note)),
-        },
+        IndexKind::Pq | IndexKind::Rq | IndexKind::Opq => {
+            match Plan::choose(params, training.len() / dim, n, dim) {
+                Ok(plan) => plan.build(params.seed, [training, &vectors], dim, progress)?,
+                Err(note) => flat(&vectors, dim, Some(note)),
+            }
+        }
     };
     progress(1.0);
     Ok(built)
@@ -222,8 +224,8 @@ struct Plan {
 }
 
 impl Plan {
-    /// The largest codebooks that pay, or why none do.
-    fn choose(params: &IndexParams, n: usize, dim: usize) -> Result<Self, String> {
+    /// The largest codebooks that pay for `n` rows and that `trained` can fill, or why none do.
+    fn choose(params: &IndexParams, trained: usize, n: usize, dim: usize) -> Result<Self, String> {
         let kind = params.kind;
         // The last byte of a row is its scale.
         let m = if kind != IndexKind::Rq { (params.bytes - 1).min(dim) } else { params.bytes - 1 };
@@ -233,7 +235,7 @@ impl Plan {
             let rotation = if kind == IndexKind::Opq { dim * (dim + 16) } else { 0 };
             QUANTIZER_HEADER_LEN + rotation + codebooks * k * dim * 2 + n * (m + 1)
         };
-        let pays = |k: usize| k * ROWS_PER_CENTROID <= n && size(k) <= flat / 4 * 3;
+        let pays = |k: usize| k * ROWS_PER_CENTROID <= trained && size(k) <= flat / 4 * 3;
         let Some(k) = [256, 128, 64, 32, 16].into_iter().find(|&k| pays(k)) else {
             return Err(format!(
                 "{kind} of {} bytes asked for, but {n} rows of {dim} are kept flat: codebooks would save too little",
@@ -242,7 +244,7 @@ impl Plan {
         };
         let mut notes = Vec::new();
         if k < 256 {
-            notes.push(format!("{k} centroids instead of 256, for {n} rows"));
+            notes.push(format!("{k} centroids instead of 256, for {trained} rows"));
         }
         if m + 1 < params.bytes {
             notes.push(format!("{} bytes a row instead of {}, for {dim} components", m + 1, params.bytes));
@@ -253,7 +255,7 @@ impl Plan {
     fn build(
         self,
         seed: u64,
-        vectors: &[f32],
+        [training, vectors]: [&[f32]; 2],
         dim: usize,
         progress: &mut dyn FnMut(f32),
     ) -> Result<BuiltIndex, BuildIndexError> {
@@ -261,17 +263,17 @@ impl Plan {
         let trained = &mut |share: f32| progress(share * TRAINING);
         let quantizer = match kind {
             IndexKind::Rq => Trained::Rq(Rq::train(
-                vectors,
+                training,
                 dim,
                 &RqParams { m, k, seed, ..RqParams::default() },
                 trained,
             )?),
             IndexKind::Opq => {
                 let params = OpqParams { m, k, seed, ..OpqParams::default() };
-                Trained::Opq(Opq::train(vectors, dim, &params, trained)?)
+                Trained::Opq(Opq::train(training, dim, &params, trained)?)
             }
             _ => Trained::Pq(Pq::train(
-                vectors,
+                training,
                 dim,
                 &PqParams { m, k, seed, ..PqParams::default() },
                 trained,
@@ -363,7 +365,7 @@ mod tests {
 
     #[test]
     fn codebooks_fit_the_catalogue() {
-        let plan = |kind, bytes, n| Plan::choose(&params(kind, bytes), n, 256);
+        let plan = |kind, bytes, n| Plan::choose(&params(kind, bytes), n, n, 256);
         assert_eq!(
             plan(IndexKind::Pq, 32, 100_000).unwrap(),
             Plan { kind: IndexKind::Pq, m: 31, k: 256, note: None }

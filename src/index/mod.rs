@@ -28,12 +28,13 @@ mod topk;
 mod trq;
 mod view;
 
-pub use auto::{Choice, choose};
+pub use auto::{Choice, Wanted, choose};
 pub use bitmap::Bitmap;
 pub use build::{BuildIndexError, BuiltIndex, IndexParams, build, build_from};
 pub use changes::{AddError, Live, RowChanges, RowEncoder};
 pub use lists::{Keep, Lists, Metric, Probe};
 pub use search::{Hit, Scope, SearchError};
+pub(crate) use topk::best;
 pub use view::{INDEX_HEADER_LEN, IndexView, OpenIndexError, lists_index};
 
 use std::fmt;

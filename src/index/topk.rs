@@ -28,6 +28,15 @@ impl PartialEq for Worst {
 
 impl Eq for Worst {}
 
+/// The `k` of so many rows that score best, best first, equal ones by row; NaN and −∞ never do.
+pub(crate) fn best(rows: usize, k: usize, score: impl Fn(usize) -> f32) -> Vec<u32> {
+    let mut top = TopK::new(k.min(rows));
+    for row in 0..rows {
+        top.push(row as u32, score(row));
+    }
+    top.finish().iter().map(|hit| hit.row).collect()
+}
+
 /// Keeps the `k` best hits seen.
 pub(super) struct TopK {
     k: usize,

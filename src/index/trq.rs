@@ -33,10 +33,7 @@ impl Size {
         if rows < LEAST_ROWS {
             return Err(format!("{rows} rows are too few for inverted lists, which need {LEAST_ROWS}"));
         }
-        // Lists in sixteens, as k-means makes them.
-        let lists = (rows / LIST_ROWS).next_multiple_of(16).clamp(16, 16_384);
-        // A rotation is about d² bytes: as many as cost a byte a row, and not more than one for 16 lists.
-        let cells = (rows / (dim * (dim + 4))).clamp(1, lists / 16);
+        let (lists, cells) = Self::counts(rows, dim);
         let turned = Self::within(rows, dim, bytes, lists, cells);
         // In a small catalogue a single rotation may cost more bytes a row than it saves.
         let plain = Self::within(rows, dim, bytes, lists, 0);
@@ -55,12 +52,33 @@ impl Size {
         }
     }
 
+    /// Lists and cells.
+    fn counts(rows: usize, dim: usize) -> (usize, usize) {
+        // Lists in sixteens, as k-means makes them.
+        let lists = (rows / LIST_ROWS).next_multiple_of(16).clamp(16, 16_384);
+        // A rotation is about d² bytes: as many as cost a byte a row, and not more than one for 16 lists.
+        (lists, (rows / (dim * (dim + 4))).clamp(1, lists / 16))
+    }
+
+    /// Bytes a row beside a code of so many: row numbers, padding, and its share of the tables.
+    pub fn beside(rows: usize, dim: usize, code: f64) -> f64 {
+        let (lists, cells) = Self::counts(rows, dim);
+        let least = Self { lists, cells, m: 1, levels: Levels::Two, bytes: 0.0 }.counted(rows, dim);
+        // Half of the code is padded as blocks are.
+        least.bytes - 1.0 + (lists * 16) as f64 * code / 2.0 / rows as f64
+    }
+
     /// The most accurate of so many lists and cells.
     fn within(rows: usize, dim: usize, bytes: usize, lists: usize, cells: usize) -> Option<Self> {
         let of = |m, levels| Self { lists, cells, m, levels, bytes: 0.0 }.counted(rows, dim);
         let whole = of(dim.min(512), Levels::Three);
         let budget = bytes as f64;
         let halves = |m| of(m, Levels::Two);
+        // Where vectors are kept the codes only choose among rows: more parts find no more and take longer to scan.
+        let kept = of(dim.div_ceil(4).min(512), Levels::Kept);
+        if kept.bytes <= budget {
+            return Some(kept);
+        }
         // Level 3 pays once two components share a byte of level 2.
         let three = of(dim.div_ceil(2).min(512), Levels::Three);
         if three.bytes <= budget {
@@ -78,7 +96,12 @@ impl Size {
         let n = rows as f64;
         let Self { lists, cells, m, levels, .. } = self;
         let ids = 2.0 + (lists as f64).log2().ceil();
-        let tail = m.div_ceil(2) + if levels == Levels::Three { dim.div_ceil(2) } else { 0 };
+        let tail = m.div_ceil(2)
+            + match levels {
+                Levels::One | Levels::Two => 0,
+                Levels::Three => dim.div_ceil(2),
+                Levels::Kept => dim * 2,
+            };
         let block_row = m.next_multiple_of(4) as f64 / 2.0;
         // A list's last block is half empty on average.
         let padding = lists as f64 * 16.0 * block_row;
@@ -116,7 +139,7 @@ pub(super) fn build(
         ("lists".into(), trq.lists().to_string()),
         ("cells".into(), trq.cells().to_string()),
         ("parts".into(), trq.parts().to_string()),
-        ("levels".into(), (trq.levels() as u8).to_string()),
+        ("levels".into(), trq.levels().name().into()),
         ("metric".into(), params.metric.name().into()),
         ("mean_squared_error".into(), format!("{error:.6}")),
         ("bytes_all_in".into(), format!("{bytes:.2}")),
@@ -138,9 +161,15 @@ mod tests {
 
     #[test]
     fn sizes_stay_within_their_bytes() {
-        for (bytes, m, levels) in
-            [(16, 12, Levels::Two), (40, 36, Levels::Two), (72, 64, Levels::Two), (160, 64, Levels::Three)]
-        {
+        for (bytes, m, levels) in [
+            (16, 12, Levels::Two),
+            (40, 36, Levels::Two),
+            (72, 64, Levels::Two),
+            (160, 64, Levels::Three),
+            (200, 128, Levels::Three),
+            (300, 32, Levels::Kept),
+            (99_999, 32, Levels::Kept),
+        ] {
             let size = Size::fit(1_100_000, 128, bytes).unwrap();
             assert_eq!((size.m, size.levels), (m, levels), "{size:?}");
             assert!(size.bytes <= bytes as f64);
@@ -162,7 +191,7 @@ mod tests {
                 (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
             })
             .collect();
-        for bytes in [20, 40] {
+        for bytes in [20, 40, 70] {
             let params = IndexParams { kind: IndexKind::Trq, bytes, ..IndexParams::default() };
             let size = Size::fit(5000, 24, bytes).unwrap();
             let built = super::super::build(&params, &rows, 24, &mut |_| ()).unwrap();

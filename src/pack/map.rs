@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 pub(super) enum Bytes {
     Mapped(memmap2::Mmap),
@@ -21,6 +22,17 @@ impl Bytes {
         // happen (shared, user-writable storage), read the file and use `Pack::from_bytes`.
         let map = unsafe { memmap2::Mmap::map(file)? };
         Ok(Self::Mapped(map))
+    }
+
+    /// Tells the system that a range is read next, so that what is not in its cache comes in one wait with other ranges.
+    pub fn will_need(&self, range: Range<usize>) {
+        #[cfg(unix)]
+        if let Self::Mapped(map) = self {
+            // Only a hint: a system that does not take it reads page by page, as without it.
+            let _ = map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
+        }
+        #[cfg(not(unix))]
+        let _ = range;
     }
 }
 

@@ -131,6 +131,9 @@ impl Pack {
     }
 
     fn read(bytes: Bytes, options: &OpenOptions) -> Result<Self, OpenPackError> {
+        // The header is at the start and the table at the end: both are asked for before either is waited for.
+        bytes.will_need(0..bytes.len().min(BLOCK_LEN));
+        bytes.will_need(bytes.len().saturating_sub(2 * BLOCK_LEN)..bytes.len());
         let header = read_header(&bytes)?;
         let sections = read_table(&bytes, &header)?;
         let mut pack = Self {
@@ -144,9 +147,14 @@ impl Pack {
         let late = |s: &SectionInfo| {
             !options.verify && s.id == SectionKind::Records.into() && s.len > RECORDS_AT_ONCE
         };
+        let at_open = |s: &&SectionInfo| s.id.kind().is_some_and(SectionKind::checked_at_open);
+        // And all that is read before the pack is open; of late records the counts.
+        for section in pack.sections.iter().filter(at_open) {
+            let (from, len) = (section.offset as usize, section.len as usize);
+            pack.bytes.will_need(from..from + if late(section) { BLOCK_LEN } else { len });
+        }
         for section in &pack.sections {
-            let at_open = section.id.kind().is_some_and(SectionKind::checked_at_open) && !late(section);
-            if options.verify || at_open {
+            if options.verify || at_open(&section) && !late(section) {
                 let _ = pack.check_blocks(section, &mut || ControlFlow::Continue(()))?;
             }
         }

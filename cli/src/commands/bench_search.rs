@@ -18,7 +18,7 @@ use crate::args::{BenchSearchArgs, MetricArg};
 use crate::output;
 
 /// Bytes a vector without `--bytes`.
-const BYTES: [u32; 4] = [16, 40, 72, 160];
+const BYTES: [u32; 5] = [16, 40, 72, 160, 300];
 /// And with `--whole`.
 const WHOLE: [u32; 2] = [16, 32];
 
@@ -48,10 +48,37 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
     }
     let all = if args.whole { &WHOLE[..] } else { &BYTES[..] };
     let (mut measured, mut refused) = (false, Vec::new());
-    for bytes in args.bytes.map_or(all.to_vec(), |b| vec![b]) {
+    let budgets = match (args.parts, args.bytes) {
+        (Some(parts), _) => vec![parts],
+        (None, Some(bytes)) => vec![bytes],
+        (None, None) => all.to_vec(),
+    };
+    for bytes in budgets {
         let start = Instant::now();
+        let by_hand = TrqParams {
+            lists: args.lists,
+            cells: args.cells,
+            reflections: args.reflections,
+            m: bytes as usize,
+            turns: args.turns,
+            seed: args.seed,
+            ..TrqParams::default()
+        };
+        // Nothing is skipped and nothing looked at twice; two codes a byte, of vectors that are turned once.
+        let one_list = TrqParams {
+            lists: 1,
+            cells: 1,
+            m: bytes as usize * 2,
+            levels: Levels::One,
+            turns: 6,
+            tau: 0.0,
+            seed: args.seed,
+            ..TrqParams::default()
+        };
         let built = if args.whole {
-            one_list(&set, metric, bytes as usize, args.seed)
+            lists_of(&set, metric, &one_list)
+        } else if args.parts.is_some() {
+            lists_of(&set, metric, &by_hand)
         } else {
             let params = IndexParams { kind: IndexKind::Trq, bytes: bytes as usize, metric, seed: args.seed };
             build_from(&params, &set.learn, &set.base, set.dim, &mut |_| ())
@@ -106,26 +133,17 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// One list of 4-bit codes, two a byte, of vectors that are turned once: nothing is skipped and nothing looked at twice.
-fn one_list(set: &VectorSet, metric: Metric, bytes: usize, seed: u64) -> Result<BuiltIndex, BuildIndexError> {
-    let params = TrqParams {
-        lists: 1,
-        cells: 1,
-        m: bytes * 2,
-        levels: Levels::One,
-        turns: 6,
-        tau: 0.0,
-        seed,
-        ..TrqParams::default()
-    };
+/// Inverted lists made as `params` say, whatever fits how many bytes.
+fn lists_of(set: &VectorSet, metric: Metric, params: &TrqParams) -> Result<BuiltIndex, BuildIndexError> {
     let (learn, base) = (comparable(&set.learn, set.dim, metric)?, comparable(&set.base, set.dim, metric)?);
-    let trq = Trq::train(&learn, set.dim, &params, &mut |_| ())?.trq;
+    let trq = Trq::train(&learn, set.dim, params, &mut |_| ())?.trq;
     let codes = lists::build(&trq, &base, &mut |_| ());
+    let codes_len = codes.len();
     let quantizer = lists_index(&trq, metric, 0.0, set.rows() as u32, &codes);
     Ok(BuiltIndex {
         quantizer,
         codes,
-        bytes_per_vector: bytes,
+        bytes_per_vector: codes_len / set.rows(),
         kind: IndexKind::Trq,
         params: BTreeMap::new(),
         note: None,
@@ -159,7 +177,7 @@ fn describe(view: &IndexView<'_>) -> String {
                 q.lists(),
                 q.cells(),
                 q.parts(),
-                q.levels() as u8
+                q.levels().name()
             )
         },
     )

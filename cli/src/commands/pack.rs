@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use shelfsight::build::{self, BuildOptions, BuildReport};
-use shelfsight::index::{IndexKind, IndexParams};
+use shelfsight::index::{IndexKind, IndexParams, Wanted};
 use shelfsight::pack::journal::HEADER_LEN;
 use shelfsight::pack::{IndexMeta, Journal, MAGIC, OpenOptions, Pack};
 
@@ -37,7 +37,8 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     let options = BuildOptions {
         images: args.images.clone(),
         index: index_params(args.index, args.bytes),
-        auto: (args.index == IndexArg::Auto).then_some(args.bytes.map(|b| b as usize)),
+        auto: (args.index == IndexArg::Auto)
+            .then_some(Wanted { bytes: args.bytes.map(|b| b as usize), recall: args.recall }),
         rerank: args.rerank,
         skip_bad: args.skip_bad,
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),

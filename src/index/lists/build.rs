@@ -62,8 +62,11 @@ pub(super) fn tail(trq: &Trq<'_>, code: &[u8]) -> Vec<u8> {
     if trq.levels() == Levels::One {
         return Vec::new();
     }
-    let (members, steps) = code.split_at(trq.parts());
-    halves(members).chain(halves(steps)).collect()
+    let (members, rest) = code.split_at(trq.parts());
+    if trq.levels() == Levels::Kept {
+        return halves(members).chain(rest.iter().copied()).collect();
+    }
+    halves(members).chain(halves(rest)).collect()
 }
 
 /// The 4 bits of a part that are scanned.

@@ -103,9 +103,12 @@ fn after_half_is_exchanged_recall_is_that_of_a_rebuild() {
 
 #[test]
 fn what_is_added_is_found_and_filtered_as_if_it_had_been_built() {
-    for (metric, levels) in
-        [(Metric::Cosine, Levels::Three), (Metric::Ip, Levels::Two), (Metric::L2, Levels::One)]
-    {
+    for (metric, levels) in [
+        (Metric::Cosine, Levels::Three),
+        (Metric::Ip, Levels::Two),
+        (Metric::L2, Levels::One),
+        (Metric::L2, Levels::Kept),
+    ] {
         let v = rows(700, 3);
         let trq = train(&v, levels);
         let built = build(&trq, &v, &mut |_| ());

@@ -1,4 +1,5 @@
-//! Inverted lists of transformed residual codes: 4 bits a part scanned in blocks, 8 bits for the best of them.
+//! Inverted lists of transformed residual codes: 4 bits a part scanned in blocks, 8 bits for the best of them, and for the
+//! best of these level 3 or the vector itself.
 //!
 //! # The codes section
 //! `[starts][ids][blocks][tails]`: where each list starts, the row numbers of each list, the level-1 codes of each list
@@ -22,7 +23,7 @@ pub use search::{Keep, Probe};
 use super::OpenIndexError;
 use crate::kernels;
 use crate::kernels::scan::{ENTRIES, GROUP, ROWS};
-use crate::quant::Trq;
+use crate::quant::{Levels, Trq};
 use ids::Ids;
 
 /// What rows are compared by.
@@ -205,7 +206,7 @@ impl<'a> Lists<'a> {
         let highs = block.as_chunks::<ENTRIES>().0;
         let parts = self.trq.parts();
         code.clear();
-        if self.trq.levels() == crate::quant::Levels::One {
+        if self.trq.levels() == Levels::One {
             code.extend(highs.iter().map(|table| table[lane] >> shift & 15).take(parts));
             return;
         }
@@ -219,8 +220,8 @@ impl<'a> Lists<'a> {
         code.truncate(parts);
     }
 
-    /// Packed level-3 codes of a row.
-    fn steps(&self, place: u32) -> &'a [u8] {
+    /// What a row's tail has beyond level 2: packed level-3 codes, or the vector kept.
+    fn rest(&self, place: u32) -> &'a [u8] {
         self.tail(place).get(self.trq.parts().div_ceil(2)..).unwrap_or_default()
     }
 
@@ -256,9 +257,11 @@ impl<'a> Lists<'a> {
     /// All levels of a row's code, as the encoder gave them.
     fn whole_code(&self, list: u32, at: u32, code: &mut Vec<u8>) {
         self.code(list, at, code);
-        if self.trq.levels() == crate::quant::Levels::Three {
-            let steps = self.steps(self.span(list).0 + at);
-            code.extend(steps.iter().flat_map(|b| [b & 15, b >> 4]).take(self.trq.dim()));
+        let rest = self.rest(self.span(list).0 + at);
+        match self.trq.levels() {
+            Levels::Three => code.extend(rest.iter().flat_map(|b| [b & 15, b >> 4]).take(self.trq.dim())),
+            Levels::Kept => code.extend(rest),
+            Levels::One | Levels::Two => {}
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Probe {
     pub lists: usize,
     /// Rows whose whole code is looked at, best first by 4 bits; at least `k` are.
     pub refine: usize,
-    /// Rows looked at by level 3, best first by level 2; at least `k` are.
+    /// Rows looked at by level 3 or by the vectors kept, best first by level 2; at least `k` are.
     pub rescore: usize,
     /// Instruction set of the scan; results do not depend on it.
     pub isa: Isa,
@@ -94,6 +94,9 @@ impl Candidates {
         }
     }
 }
+
+/// A row looked at again: its cost, the number of its probed list, its place there.
+type Scored = (f32, u32, u32);
 
 /// A list being scanned.
 struct Probed {
@@ -336,17 +339,22 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut found = std::mem::take(&mut self.candidates.found);
         // In the order of memory.
         found.sort_unstable_by_key(|c| (c.probe, c.at));
+        // A vector kept is read only for the best of these.
+        let read = match self.lists.trq.levels() {
+            Levels::Kept => self.lists.trq.parts().div_ceil(2),
+            Levels::One | Levels::Two | Levels::Three => usize::MAX,
+        };
         // Their tails lie anywhere: all at once takes hardly longer than one.
         for c in &found {
             if let Some(probed) = self.probed.get(c.probe as usize) {
                 let tail = self.lists.tail(self.lists.span(probed.list).0 + c.at);
-                kernels::prefetch(tail, tail.len());
+                kernels::prefetch(tail, tail.len().min(read));
             }
         }
         let trq = &self.lists.trq;
         let d = self.query.len();
         let (mut code, mut gathered) = (Vec::new(), vec![0; 2 * d]);
-        let mut scored: Vec<(f32, u32, u32)> = Vec::with_capacity(found.len());
+        let mut scored: Vec<Scored> = Vec::with_capacity(found.len());
         for c in &found {
             let Some(probed) = self.probed.get(c.probe as usize) else { continue };
             self.code(probed.list, c.at, &mut code);
@@ -354,29 +362,16 @@ impl<'s, 'a> Search<'s, 'a> {
             let target = &self.targets[c.probe as usize * d..][..d];
             scored.push((self.cost(probed, target, &gathered), c.probe, c.at));
         }
-        let by =
-            |a: &(f32, u32, u32), b: &(f32, u32, u32)| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)));
-        if trq.levels() == Levels::Three {
+        let by = |a: &Scored, b: &Scored| a.0.total_cmp(&b.0).then((a.1, a.2).cmp(&(b.1, b.2)));
+        if trq.levels() >= Levels::Three {
             if rescore < scored.len() {
                 scored.select_nth_unstable_by(rescore - 1, by);
                 scored.truncate(rescore);
             }
-            let mut steps = vec![0.0; d];
-            let mut target = vec![0.0; d];
-            for (cost, probe, at) in &mut scored {
-                let Some(probed) = self.probed.get(*probe as usize) else { continue };
-                self.code(probed.list, *at, &mut code);
-                trq.gather(&code, &mut gathered);
-                trq.steps(self.steps(probed.list, *at), &mut steps);
-                let whole = &self.targets[*probe as usize * d..][..d];
-                if self.lists.metric == Metric::Ip {
-                    *cost = self.cost(probed, whole, &gathered) - crate::kernels::dot(whole, &steps);
-                } else {
-                    for ((t, w), s) in target.iter_mut().zip(whole).zip(&steps) {
-                        *t = w - s;
-                    }
-                    *cost = self.cost(probed, &target, &gathered);
-                }
+            if trq.levels() == Levels::Kept {
+                self.compare_kept(&mut scored);
+            } else {
+                self.add_steps(&mut scored);
             }
         }
         if k < scored.len() {
@@ -385,7 +380,7 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         scored.sort_unstable_by(by);
         let unit = self.lists.trq.unit();
-        let hit = |(cost, probe, at): (f32, u32, u32)| {
+        let hit = |(cost, probe, at): Scored| {
             let list = self.probed.get(probe as usize)?.list;
             let score = match self.lists.metric {
                 Metric::Cosine => 1.0 - (cost * unit * unit + self.lists.error) / 2.0,
@@ -395,6 +390,41 @@ impl<'s, 'a> Search<'s, 'a> {
             Some(Hit { row: self.row(list, at), score })
         };
         scored.into_iter().filter_map(hit).collect()
+    }
+
+    /// Costs by levels 1 to 3.
+    fn add_steps(&self, scored: &mut [Scored]) {
+        let (trq, d) = (&self.lists.trq, self.query.len());
+        let (mut code, mut gathered) = (Vec::new(), vec![0; 2 * d]);
+        let (mut steps, mut target) = (vec![0.0; d], vec![0.0; d]);
+        for (cost, probe, at) in scored {
+            let Some(probed) = self.probed.get(*probe as usize) else { continue };
+            self.code(probed.list, *at, &mut code);
+            trq.gather(&code, &mut gathered);
+            trq.steps(self.rest(probed.list, *at), &mut steps);
+            let whole = &self.targets[*probe as usize * d..][..d];
+            if self.lists.metric == Metric::Ip {
+                *cost = self.cost(probed, whole, &gathered) - kernels::dot(whole, &steps);
+            } else {
+                for ((t, w), s) in target.iter_mut().zip(whole).zip(&steps) {
+                    *t = w - s;
+                }
+                *cost = self.cost(probed, &target, &gathered);
+            }
+        }
+    }
+
+    /// Costs by the vectors themselves.
+    fn compare_kept(&self, scored: &mut [Scored]) {
+        let kept = |s: &Scored| self.probed.get(s.1 as usize).map(|probed| self.rest(probed.list, s.2));
+        scored.iter().filter_map(kept).for_each(|row| kernels::prefetch(row, row.len()));
+        for s in scored {
+            let Some(row) = kept(s) else { continue };
+            s.0 = match self.lists.metric {
+                Metric::Ip => -kernels::dot_f16(&self.query, row),
+                Metric::Cosine | Metric::L2 => rows::l2_f16(&self.query, row),
+            };
+        }
     }
 
     /// The row as one of those added to a list, if it is one.
@@ -417,11 +447,11 @@ impl<'s, 'a> Search<'s, 'a> {
         }
     }
 
-    fn steps(&self, list: u32, at: u32) -> &'s [u8] {
+    fn rest(&self, list: u32, at: u32) -> &'s [u8] {
         let trq = &self.lists.trq;
         match self.more(list, at) {
             Some((more, at)) => more.tail(at, trq).get(trq.parts().div_ceil(2)..).unwrap_or_default(),
-            None => self.lists.steps(self.lists.span(list).0 + at),
+            None => self.lists.rest(self.lists.span(list).0 + at),
         }
     }
 

@@ -73,7 +73,7 @@ impl Trq<'_> {
 }
 
 impl TrqEncoder<'_> {
-    /// Bytes of a code here, before it is packed: one a part, and one a component at level 3.
+    /// See [`Trq::code_len`].
     pub fn code_len(&self) -> usize {
         self.trq.code_len()
     }
@@ -89,7 +89,11 @@ impl TrqEncoder<'_> {
     /// List and code of one vector.
     pub fn one(&self, x: &[f32]) -> (u32, Vec<u8>) {
         let (list, y) = self.residual(x);
-        (list, self.code(&y))
+        let mut code = self.code(&y);
+        if self.trq.levels == Levels::Kept {
+            code.extend(f16::to_bytes(&self.trq.scaled(x)));
+        }
+        (list, code)
     }
 
     /// List of a vector and what its centroid leaves, turned: for another quantizer than the parts of this one.

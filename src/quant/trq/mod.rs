@@ -6,7 +6,8 @@
 //! all. With `z = Rᵀ x` and the centroid turned likewise, `y = z − Rᵀ c` is coded part by part:
 //! - level 1: 16 centroids a part, 4 bits: what a scan sums in registers;
 //! - level 2: those 16 are families of 256, 8 bits: the high half of a byte is level 1, so no byte is kept twice;
-//! - level 3: 4 bits a component for what level 2 leaves, in steps fitted to each component.
+//! - level 3: 4 bits a component for what level 2 leaves, in steps fitted to each component;
+//! - kept: instead of level 3 the vector itself, as half floats.
 //!
 //! One list and one cell is OPQ; no cells at all (rotations left out) is residual PQ. Cells are fewer than lists (64 for
 //! 1,024) because a rotation costs d² bytes and d² products a query; one made of k reflections costs k·d of both and lays
@@ -42,11 +43,23 @@ pub enum Levels {
     Two = 2,
     /// 8 bits a part and 4 bits a component.
     Three = 3,
+    /// 8 bits a part and the vector itself, 2 bytes a component: off by at most a 2,048th of each.
+    Kept = 4,
 }
 
 impl Levels {
+    /// `1`, `2`, `3` or `kept`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::One => "1",
+            Self::Two => "2",
+            Self::Three => "3",
+            Self::Kept => "kept",
+        }
+    }
+
     fn of(number: u32) -> Option<Self> {
-        [Self::One, Self::Two, Self::Three].into_iter().find(|l| *l as u32 == number)
+        [Self::One, Self::Two, Self::Three, Self::Kept].into_iter().find(|l| *l as u32 == number)
     }
 }
 
@@ -138,7 +151,7 @@ impl<'a> Trq<'a> {
             rotations,
             16 * d * 4,
             if self.levels >= Levels::Two { 256 * d * 2 } else { 0 },
-            if self.levels >= Levels::Three { d * 4 } else { 0 },
+            if self.levels == Levels::Three { d * 4 } else { 0 },
         ];
         let mut end = TRQ_HEADER_LEN as u64;
         lens.map(|len| {
@@ -201,16 +214,25 @@ impl<'a> Trq<'a> {
         self.unit
     }
 
-    /// Bytes of a code before it is packed: one a part, and at level 3 one a component.
+    /// Bytes of a code before it is packed: one a part; one a component at level 3, two where vectors are kept.
     pub fn code_len(&self) -> usize {
-        self.m + if self.levels == Levels::Three { self.dim } else { 0 }
+        self.m
+            + match self.levels {
+                Levels::One | Levels::Two => 0,
+                Levels::Three => self.dim,
+                Levels::Kept => self.dim * 2,
+            }
     }
 
-    /// Bytes of the second half of a code, if there is one, and of level 3.
+    /// Bytes of the second half of a code, if there is one, and of level 3 or the vector kept.
     pub fn tail_len(&self) -> usize {
-        let members = if self.levels >= Levels::Two { self.m.div_ceil(2) } else { 0 };
-        let steps = if self.levels >= Levels::Three { self.dim.div_ceil(2) } else { 0 };
-        members + steps
+        let members = self.m.div_ceil(2);
+        match self.levels {
+            Levels::One => 0,
+            Levels::Two => members,
+            Levels::Three => members + self.dim.div_ceil(2),
+            Levels::Kept => members + self.dim * 2,
+        }
     }
 
     /// Reflections that each rotation is made of; 0 if rotations are kept whole.
@@ -265,6 +287,12 @@ impl<'a> Trq<'a> {
 
     /// The vector that a code of a list stands for, `[d]`. `code` is as [`TrqEncoder::encode`] made it.
     pub fn decode(&self, list: u32, code: &[u8]) -> Vec<f32> {
+        if self.levels == Levels::Kept {
+            let mut x = f16::from_bytes(code.get(self.m..).unwrap_or_default());
+            x.iter_mut().for_each(|x| *x *= self.unit);
+            x.resize(self.dim, 0.0);
+            return x;
+        }
         self.restore(list, &self.decode_turned(code))
     }
 

@@ -86,7 +86,11 @@ impl Trq<'static> {
         let mut rng = Rng::new(params.seed);
         let sample = rng.sample(vectors.len() / dim, params.max_points.max(1));
         let mut points: Vec<f32> = sample.iter().flat_map(|&i| &vectors[i * dim..][..dim]).copied().collect();
-        let unit = root_mean_square(&points);
+        let mut unit = root_mean_square(&points);
+        if params.levels == Levels::Kept {
+            // Its power of two, at least 2⁻⁹⁹: small whole numbers are then kept as they are.
+            unit = f32::from_bits((unit.to_bits() & 0x7f80_0000).max(28 << 23));
+        }
         points.iter_mut().for_each(|v| *v /= unit);
 
         let coarse = coarse(&points, dim, params, rng.next());
