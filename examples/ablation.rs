@@ -7,7 +7,8 @@
 //! and codebooks. `recallR` is the share of queries whose exact nearest row is among the R best; `mse_seen` is of learn.
 //!
 //! `--bytes 8,16,32,64` code bytes · `--seeds N` · `--queries N` · `--rows N` of base at most · `--schemes pq,opq,…` · `--lists N` and
-//! `--cells N` for other numbers of lists and rotations than the schemes', where they have any
+//! `--cells N` for other numbers of lists and rotations than the schemes', where they have any · `--best-of N` codes rows in so many
+//! of their nearest lists and keeps the best code
 
 use std::error::Error;
 use std::path::Path;
@@ -41,10 +42,12 @@ struct Scheme {
     levels: Levels,
     /// Of each rotation, as a share of the dimension: one of so many; 0 for whole rotations.
     reflections: usize,
+    /// Nearest lists that a row is coded in, of which the best is kept.
+    best_of: usize,
 }
 
 const fn trq(name: &'static str, lists: usize, cells: usize, turns: usize) -> Scheme {
-    Scheme { name, lists, cells, turns, levels: Levels::Two, reflections: 0 }
+    Scheme { name, lists, cells, turns, levels: Levels::Two, reflections: 0, best_of: 1 }
 }
 
 /// In the order of the table. Lists and cells are those of the whole index, fewer where base is small.
@@ -96,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let most = (set.rows() / LIST_ROWS).next_multiple_of(16).max(16);
         scheme.lists = number("--lists", scheme.lists.min(most))?;
         scheme.cells = if scheme.cells > 1 { number("--cells", scheme.cells)? } else { scheme.cells };
+        scheme.best_of = number("--best-of", 1)?;
     }
     for bytes in bytes {
         for scheme in &schemes {
@@ -114,8 +118,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     f.iter().take(10).filter(|row| e[..10.min(e.len())].contains(row)).count()
                 };
                 let of_ten: usize = found.iter().zip(&exact).map(ten).sum();
+                let best_of = match scheme.best_of {
+                    0 | 1 => String::new(),
+                    lists => format!(", best of {lists} lists"),
+                };
                 println!(
-                    "{{\"scheme\":\"{}\",\"code_bytes\":{bytes},\"bytes_per_vector\":{total:.2},\"seed\":{seed},\
+                    "{{\"scheme\":\"{}{best_of}\",\"code_bytes\":{bytes},\"bytes_per_vector\":{total:.2},\"seed\":{seed},\
                      \"mse_seen\":{:.6},\"mse_unseen\":{:.6},\"recall1\":{:.4},\"recall10\":{:.4},\"recall100\":{:.4},\
                      \"recall10_of_10\":{:.4},\"queries\":{},\"train_s\":{train_s:.1}}}",
                     scheme.name,
@@ -200,12 +208,13 @@ fn train(
     };
     let trq = Trq::train(learn, d, &params, &mut |_| ())?.trq;
     if scheme.name.ends_with("+ rq") {
-        return Ok(Some(behind(trq, bytes, seed, set)?));
+        return Ok(Some(behind(trq, scheme.best_of, bytes, seed, set)?));
     }
     let ids = (2.0 + (lists as f64).log2().ceil()) / 8.0;
     let total = with(trq.to_bytes().len()) + ids;
+    let best_of = scheme.best_of;
     let coder = move |rows: &[f32]| {
-        let encoder = trq.encoder();
+        let encoder = trq.encoder().best_of(best_of);
         let (lists, codes) = encoder.encode(rows);
         let decode = |(&list, code): (&u32, &[u8])| trq.decode(list, code);
         lists.iter().zip(codes.chunks_exact(encoder.code_len())).flat_map(decode).collect()
@@ -216,28 +225,37 @@ fn train(
 /// A residual quantizer of what lists and rotations leave.
 fn behind(
     trq: Trq<'static>,
+    best_of: usize,
     bytes: usize,
     seed: u64,
     set: &VectorSet,
 ) -> Result<(Coder, f64), Box<dyn Error>> {
     let (d, max_points) = (set.dim, set.learn.len() / set.dim);
-    let left = move |trq: &Trq<'_>, rows: &[f32]| -> (Vec<u32>, Vec<f32>) {
-        let encoder = trq.encoder();
-        let (lists, residuals): (Vec<u32>, Vec<Vec<f32>>) =
-            rows.par_chunks_exact(d).map(|x| encoder.residual(x)).unzip();
-        (lists, residuals.concat())
+    // Of each row its nearest lists and what they leave.
+    let left = move |trq: &Trq<'_>, rows: &[f32], best_of: usize| -> Vec<Vec<(u32, Vec<f32>)>> {
+        let encoder = trq.encoder().best_of(best_of);
+        rows.par_chunks_exact(d).map(|x| encoder.residuals(x)).collect()
     };
+    let learn: Vec<f32> =
+        left(&trq, &set.learn, 1).into_iter().flatten().flat_map(|(_, residual)| residual).collect();
     let params = RqParams { m: bytes, k: 256, seed, max_points, ..RqParams::default() };
-    let rq = Rq::train(&left(&trq, &set.learn).1, d, &params, &mut |_| ())?;
+    let rq = Rq::train(&learn, d, &params, &mut |_| ())?;
     let ids = (2.0 + (trq.lists() as f64).log2().ceil()) / 8.0;
     // Without the codebooks of parts, 16 and 256 centroids each, that nothing is coded with.
     let front = trq.to_bytes().len() - (64 + 512) * d;
     let total = bytes as f64 + ids + (front + rq.to_bytes().len()) as f64 / set.rows() as f64;
     let coder = move |rows: &[f32]| {
-        let (lists, residuals) = left(&trq, rows);
-        let codes = rq.encoder(5).encode(&residuals);
-        let decode = |(&list, code): (&u32, &[u8])| trq.restore(list, &rq.decode(code));
-        lists.iter().zip(codes.chunks_exact(bytes)).flat_map(decode).collect()
+        let encoder = rq.encoder(5);
+        let near = left(&trq, rows, best_of);
+        let best = near.par_iter().map(|near| {
+            let coded = near.iter().map(|(list, residual)| {
+                let decoded = rq.decode(&encoder.encode(residual));
+                (kernels::l2(residual, &decoded), *list, decoded)
+            });
+            let best = coded.min_by(|a, b| a.0.total_cmp(&b.0));
+            best.map_or_else(Vec::new, |(_, list, decoded)| trq.restore(list, &decoded))
+        });
+        best.flatten().collect()
     };
     Ok((Box::new(coder), total))
 }

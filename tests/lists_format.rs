@@ -56,7 +56,7 @@ fn places(k: usize, g: usize, levels: usize) -> Places {
         parents,
         members,
         steps,
-        end: steps + if levels == 3 { 4 * D } else { 0 },
+        end: steps + [0, 0, 4 * D, 4 * D + 4][levels - 1],
     }
 }
 
@@ -166,7 +166,8 @@ fn inverted_lists_are_as_the_page_says() {
                 };
                 let decoded = want.reconstruct(list as u32, i as u32).unwrap();
                 if levels == 4 {
-                    let kept = |x: usize| unit * Bytes(&tail[M.div_ceil(2)..]).f16(2 * x);
+                    let v_of = |x: usize| Bytes(&tail[M.div_ceil(2)..]).f16(2 * x);
+                    let kept = |x: usize| (q.f32(p.steps + 4 * x) + v_of(x)) * q.f32(p.steps + 4 * D);
                     assert!(
                         (0..D).all(|x| decoded[x] == kept(x) && (kept(x) - v[row * D + x]).abs() < 0.005)
                     );

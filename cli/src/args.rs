@@ -87,9 +87,9 @@ pub struct BenchSearchArgs {
     /// Lists, for --parts.
     #[arg(long, requires = "parts", default_value_t = 1024)]
     pub lists: usize,
-    /// Rotations, for --parts; 0 for none.
-    #[arg(long, requires = "parts", default_value_t = 64)]
-    pub cells: usize,
+    /// Rotations, for --parts; 0 for none, 64 unless there are fewer lists.
+    #[arg(long, requires = "parts")]
+    pub cells: Option<usize>,
     /// Reflections that each rotation is made of, for --parts; 0 keeps rotations whole.
     #[arg(long, requires = "parts", default_value_t = 0)]
     pub reflections: usize,
@@ -283,7 +283,8 @@ pub struct BuildArgs {
     /// Bytes a vector: at most so many for auto and trq, code and scale for pq, opq and rq.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     pub bytes: Option<u32>,
-    /// Share of the 10 exact nearest rows that a search shall find: the fewest bytes that do so, up to --bytes.
+    /// Share of the 10 exact nearest rows that a search shall find: the fewest bytes that do so, in steps of up to a half more, at
+    /// most --bytes.
     #[arg(long, value_parser = share)]
     pub recall: Option<f64>,
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json
@@ -311,6 +312,9 @@ impl BuildArgs {
         let refuse = |text: &str| Err(Cli::command().error(ErrorKind::ArgumentConflict, text));
         if self.index == IndexArg::Flat && self.bytes.is_some() {
             return refuse("--bytes is for --index pq, opq, rq and trq; a flat index keeps vectors whole");
+        }
+        if let (IndexArg::Pq | IndexArg::Opq | IndexArg::Rq, Some(1026..)) = (self.index, self.bytes) {
+            return refuse("--index pq, opq and rq take at most 1025 bytes a vector");
         }
         if self.index != IndexArg::Auto && self.recall.is_some() {
             return refuse("--recall is for --index auto, which chooses what finds so much");

@@ -66,7 +66,7 @@ pub struct SkippedImage {
     pub line: u64,
     /// Product.
     pub id: String,
-    /// Picture as the catalogue names it.
+    /// Picture as the catalogue names it; empty if it was the words alone.
     pub image: String,
     /// Why it could not be used.
     pub reason: ImageFault,

@@ -41,9 +41,9 @@ pub(super) fn build(
     let view = IndexView::open(&built.quantizer, &built.codes)?;
     let measured = measure(&view, embedded)?;
     if let Some(wanted) = options.auto.and_then(|wanted| wanted.recall)
-        && measured.recall_at_10 < wanted
+        && others(&measured) < wanted
     {
-        let short = format!("finds {:.3} of the 10 nearest, {wanted} wanted", measured.recall_at_10);
+        let short = format!("finds {:.3} of the 10 nearest, {wanted} wanted", others(&measured));
         built.note = Some(built.note.map_or(short.clone(), |note| format!("{note}; {short}")));
     }
     let meta = IndexMeta {
@@ -54,6 +54,11 @@ pub(super) fn build(
         measured: Some(measured),
     };
     Ok(Some(Part { built, meta }))
+}
+
+/// Recall of rows other than the query, which is a row itself and one of its own ten.
+fn others(measured: &Measured) -> f64 {
+    ((10.0 * measured.recall_at_10 - 1.0) / 9.0).max(0.0)
 }
 
 /// Share of each sampled vector's 10 exact nearest rows that the index finds among its first 10.

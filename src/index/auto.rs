@@ -1,11 +1,12 @@
 //! Which kind of index a catalogue gets, and of how many bytes, by measuring on a sample of it.
 
-use super::build::{BuildIndexError, IndexParams, build_from, unit_rows};
+use super::build::{BuildIndexError, IndexParams, build_from};
 use super::lists::{Keep, Probe};
 use super::topk;
 use super::trq::{self, Size};
 use super::{BuiltIndex, IndexKind, IndexView};
 use crate::kernels;
+use crate::quant::rng::Rng;
 use crate::quant::{MAX_BYTES, parallel};
 use std::fmt;
 
@@ -28,7 +29,7 @@ const RUNGS: [usize; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 18, 24, 36];
 pub struct Wanted {
     /// Bytes a row, at most.
     pub bytes: Option<usize>,
-    /// Share of the ten exact nearest rows to find: the fewest bytes that do so are taken.
+    /// Share of the ten exact nearest rows to find, above 0 to 1: the fewest bytes that do so are taken, in steps.
     pub recall: Option<f64>,
 }
 
@@ -46,85 +47,107 @@ pub struct Choice {
 /// Small catalogues stay exact unless fewer bytes are asked for than that takes. For others each kind is trained on a sample, with the codes that
 /// the whole catalogue would get, and searched for rows of the catalogue that are not in it, among the rows of the whole
 /// catalogue that could be taken for their nearest. At a number of bytes the best recall wins; for a wanted recall the
-/// fewest bytes.
+/// fewest bytes, in steps of up to a half more.
 ///
 /// # Errors
 /// [`BuildIndexError`]
 pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result<Choice, BuildIndexError> {
     let n = vectors.len().checked_div(dim).unwrap_or(0);
-    if n == 0 {
+    if n == 0 || !vectors.len().is_multiple_of(dim) {
         return Err(BuildIndexError::Shape { values: vectors.len(), dim });
+    }
+    if let Some(recall) = wanted.recall
+        && !(recall > 0.0 && recall <= 1.0)
+    {
+        return Err(BuildIndexError::Recall { recall: recall.to_string() });
     }
     let choice = |kind, bytes, reason| {
         let params = IndexParams { kind, bytes, seed, ..IndexParams::default() };
         Ok(Choice { params, reason })
     };
-    if n <= FLAT && wanted.bytes.is_none_or(|most| most >= 2 * dim) {
+    // Of a few rows none is left to ask for.
+    if n < 64 || n <= FLAT && wanted.bytes.is_none_or(|most| most >= 2 * dim) {
         let reason = format!("{n} rows are few enough to be compared exactly, one by one");
         return choice(IndexKind::Flat, BYTES, reason);
     }
     let trial = Trial::new(vectors, dim, seed)?;
     let trained = format!("trained on {} sampled rows", trial.sample.len() / dim);
-    let most = |tried: &Tried, why: &str| match tried.best(0.0) {
-        Some(kind) => choice(kind, tried.bytes, format!("{why} {tried}; {trained}")),
-        None => {
-            let reason = format!("{n} rows are too few for codebooks of {} bytes a row", tried.bytes);
-            choice(IndexKind::Flat, tried.bytes, reason)
-        }
+    let dear = |bytes: usize| {
+        choice(IndexKind::Flat, BYTES, format!("codebooks of {bytes} bytes a row would not pay for {n} rows"))
     };
     let Some(recall) = wanted.recall else {
-        return most(&trial.of(wanted.bytes.unwrap_or(BYTES))?, "share of the 10 nearest found at");
+        let bytes = wanted.bytes.unwrap_or(BYTES);
+        let tried = trial.of(bytes, bytes)?;
+        return match tried.best(0.0) {
+            Some(best) => {
+                choice(best.kind, bytes, format!("share of the 10 nearest found: {tried}; {trained}"))
+            }
+            None => dear(bytes),
+        };
     };
-    let mut rungs: Vec<usize> = RUNGS.iter().map(|sixteenths| trial.rung(*sixteenths)).collect();
+    // Bytes of lists are counted all in, of other kinds those of a row's own code.
+    let mut rungs: Vec<(usize, usize)> = RUNGS.iter().map(|&sixteenths| trial.rung(sixteenths)).collect();
     if let Some(most) = wanted.bytes {
-        rungs.retain(|&bytes| bytes < most);
-        rungs.push(most);
+        rungs.retain(|&(lists, _)| lists < most);
+        rungs.push((most, most));
     }
     // More bytes find more: each rung that is tried rules out half of those left.
-    let (mut first, mut end, mut found, mut short) = (0, rungs.len(), None, None);
+    let (mut first, mut end, mut enough, mut short) = (0, rungs.len(), None, Vec::<Tried>::new());
     while first < end {
         let middle = usize::midpoint(first, end);
-        let tried = trial.of(rungs[middle])?;
+        let tried = trial.of(rungs[middle].0, rungs[middle].1)?;
         match tried.best(recall) {
-            Some(kind) => (found, end) = (Some((kind, tried)), middle),
-            None => (short, first) = (Some(tried), middle + 1),
+            Some(best) => (enough, end) = (Some((best, tried)), middle),
+            None => {
+                short.push(tried);
+                first = middle + 1;
+            }
         }
     }
     let wish = format!("{recall} of the 10 nearest wanted");
-    match (found, short) {
-        (Some((kind, tried)), short) => {
-            let less = short.map_or(String::new(), |tried| format!("; {tried}"));
-            choice(kind, tried.bytes, format!("{wish}: {tried}{less}; {trained}"))
+    if let Some((best, tried)) = enough {
+        let less = short.pop().map_or(String::new(), |tried| format!(", but {tried}"));
+        return choice(best.kind, best.bytes, format!("{wish}: {tried}{less}; {trained}"));
+    }
+    if wanted.bytes.is_none() {
+        let reason = format!("{wish}: only exact comparison finds so many; {trained}");
+        return choice(IndexKind::Flat, BYTES, reason);
+    }
+    // Mostly the last, but not always: at more bytes another layout is tried.
+    let most = short.iter().filter_map(|tried| tried.best(0.0)).max_by(|a, b| a.recall.total_cmp(&b.recall));
+    match (most, wanted.bytes) {
+        (Some(most), _) => {
+            let tried: Vec<String> = short.iter().map(Tried::to_string).collect();
+            choice(most.kind, most.bytes, format!("{wish}, not to be had: {}; {trained}", tried.join(", ")))
         }
-        (None, Some(tried)) if wanted.bytes.is_some() => most(&tried, &format!("{wish}, but at most")),
-        _ => {
-            choice(IndexKind::Flat, BYTES, format!("{wish}: only exact comparison finds so many; {trained}"))
-        }
+        (None, bytes) => dear(bytes.unwrap_or(BYTES)),
     }
 }
 
-/// What each kind finds at a number of bytes.
-struct Tried {
+/// What a kind finds at a number of bytes.
+#[derive(Clone, Copy)]
+struct Found {
+    kind: IndexKind,
     bytes: usize,
-    recall: Vec<(IndexKind, f64)>,
+    recall: f64,
 }
+
+/// What each kind finds at about as many bytes.
+struct Tried(Vec<Found>);
 
 impl Tried {
     /// The kind that finds most, if any finds so much.
-    fn best(&self, least: f64) -> Option<IndexKind> {
-        let bonus = |kind| if kind == IndexKind::Trq { WORTH } else { 0.0 };
-        let enough = self.recall.iter().filter(|tried| tried.1 >= least);
-        enough.max_by(|a, b| (a.1 + bonus(a.0)).total_cmp(&(b.1 + bonus(b.0)))).map(|tried| tried.0)
+    fn best(&self, least: f64) -> Option<Found> {
+        let worth = |f: &Found| f.recall + if f.kind == IndexKind::Trq { WORTH } else { 0.0 };
+        let enough = self.0.iter().filter(|found| found.recall >= least);
+        enough.max_by(|a, b| worth(a).total_cmp(&worth(b))).copied()
     }
 }
 
 impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes a row:", self.bytes)?;
-        for (i, (kind, recall)) in self.recall.iter().enumerate() {
-            write!(f, "{} {kind} {recall:.3}", if i > 0 { "," } else { "" })?;
-        }
-        Ok(())
+        let each = |found: &Found| format!("{} of {} bytes {:.3}", found.kind, found.bytes, found.recall);
+        f.write_str(&self.0.iter().map(each).collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -148,22 +171,26 @@ impl Trial {
     fn new(vectors: &[f32], dim: usize, seed: u64) -> Result<Self, BuildIndexError> {
         let n = vectors.len() / dim;
         let row = |row: usize| &vectors[row * dim..][..dim];
-        // Every so many rows; of each such stretch the first is a row of the sample, the second of some a query.
-        let step = n.div_ceil(SAMPLE).max(2);
-        let unit = |rows: &mut dyn Iterator<Item = usize>| -> Result<Vec<f32>, BuildIndexError> {
-            let mut out = Vec::new();
-            for at in rows {
-                out.extend(unit_rows(row(at), dim).map_err(|_| BuildIndexError::Vector { row: at })?);
+        let mut inverse = Vec::with_capacity(n);
+        for (at, x) in vectors.chunks_exact(dim).enumerate() {
+            // f64: squares of large finite f32 would overflow.
+            let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+            if !norm.is_finite() || norm < 1e-12 {
+                return Err(BuildIndexError::Vector { row: at });
             }
-            Ok(out)
+            inverse.push((1.0 / norm) as f32);
+        }
+        let unit = |rows: &[usize]| -> Vec<f32> {
+            let mut out = Vec::with_capacity(rows.len() * dim);
+            rows.iter().for_each(|&at| out.extend(row(at).iter().map(|v| v * inverse[at])));
+            out
         };
-        let sample = unit(&mut (0..n).step_by(step))?;
-        let asked: Vec<usize> = (1..n).step_by(step * (n / step / QUERIES).max(1)).take(QUERIES).collect();
-        let queries = unit(&mut asked.iter().copied())?;
-        let inverse: Vec<f32> = vectors
-            .chunks_exact(dim)
-            .map(|x| 1.0 / kernels::dot(x, x).sqrt().max(f32::MIN_POSITIVE))
-            .collect();
+        // Drawn: a catalogue may have its pictures in a fixed order, front, back and side.
+        let mut rng = Rng::new(seed);
+        let asked = rng.sample(n, QUERIES.min(n / 2));
+        let mut sampled = rng.sample(n, SAMPLE.min(n.div_ceil(2)));
+        sampled.retain(|at| asked.binary_search(at).is_err());
+        let (sample, queries) = (unit(&sampled), unit(&asked));
         let near = parallel::map_long(asked.len(), |i| {
             let query = &queries[i * dim..][..dim];
             let score = |at: usize| {
@@ -173,43 +200,43 @@ impl Trial {
             };
             topk::best(n, CONTENDERS, score)
         });
-        let mut pool: Vec<u32> = near.iter().flatten().copied().collect();
+        let mut pool: Vec<usize> = near.iter().flatten().map(|&at| at as usize).collect();
         pool.sort_unstable();
         pool.dedup();
-        let rows = unit(&mut pool.iter().map(|&at| at as usize))?;
-        let place = |at: &u32| pool.binary_search(at).unwrap_or_default() as u32;
+        let rows = unit(&pool);
+        let place = |at: &u32| pool.binary_search(&(*at as usize)).unwrap_or_default() as u32;
         let exact = near.iter().map(|near| near.iter().take(10).map(place).collect()).collect();
         Ok(Self { n, dim, seed, sample, queries, rows, exact })
     }
 
-    /// Bytes a row, all in, of so many sixteenths of a byte a component.
-    fn rung(&self, sixteenths: usize) -> usize {
+    /// Bytes a row of codes of so many sixteenths of a byte a component: of lists all in, and of other kinds the code alone.
+    fn rung(&self, sixteenths: usize) -> (usize, usize) {
         let code = self.dim as f64 * sixteenths as f64 / 16.0;
-        (Size::beside(self.n, self.dim, code) + code).ceil() as usize
+        let own = (code.ceil() as usize + 1).max(2);
+        ((Size::beside(self.n, self.dim, code) + code).ceil() as usize, own)
     }
 
-    /// What each kind finds at so many bytes a row.
-    fn of(&self, bytes: usize) -> Result<Tried, BuildIndexError> {
-        let params = |kind| IndexParams { kind, bytes, seed: self.seed, ..IndexParams::default() };
-        let mut recall = Vec::new();
-        if let Ok(size) = Size::fit(self.n, self.dim, bytes) {
+    /// What lists find at so many bytes a row all in, and the other kinds at so many of code.
+    fn of(&self, lists: usize, code: usize) -> Result<Tried, BuildIndexError> {
+        let params = |kind, bytes| IndexParams { kind, bytes, seed: self.seed, ..IndexParams::default() };
+        let mut tried = Vec::new();
+        if let Ok(size) = Size::fit(self.n, self.dim, lists) {
             // The codes are those of the whole catalogue; lists and cells are as many as the sample carries.
-            let lists = (self.sample.len() / self.dim / 64).next_multiple_of(16).clamp(16, size.lists);
-            let size = Size { lists, cells: size.cells.min(4), ..size };
-            let built =
-                trq::build(&params(IndexKind::Trq), size, [&self.sample, &self.rows], self.dim, &mut |_| ())?;
-            recall.push((IndexKind::Trq, self.recall(&built)?));
+            let fewer = (self.sample.len() / self.dim / 64).next_multiple_of(16).clamp(16, size.lists);
+            let size = Size { lists: fewer, cells: size.cells.min(4), ..size };
+            let params = params(IndexKind::Trq, lists);
+            let built = trq::build(&params, size, [&self.sample, &self.rows], self.dim, &mut |_| ())?;
+            tried.push(Found { kind: IndexKind::Trq, bytes: lists, recall: self.recall(&built)? });
         }
         for kind in [IndexKind::Opq, IndexKind::Pq] {
-            if bytes > MAX_BYTES {
-                continue;
-            }
-            let built = build_from(&params(kind), &self.sample, &self.rows, self.dim, &mut |_| ())?;
-            if built.kind == kind {
-                recall.push((kind, self.recall(&built)?));
+            if code <= MAX_BYTES {
+                let built = build_from(&params(kind, code), &self.sample, &self.rows, self.dim, &mut |_| ())?;
+                if built.kind == kind {
+                    tried.push(Found { kind, bytes: code, recall: self.recall(&built)? });
+                }
             }
         }
-        Ok(Tried { bytes, recall })
+        Ok(Tried(tried))
     }
 
     /// Share of the exact ten nearest rows among the ten found by looking at all.
@@ -252,7 +279,11 @@ mod tests {
         let choice = choose(&v, Some(12)).unwrap();
         assert_ne!(choice.params.kind, IndexKind::Flat);
         assert_eq!(choice.params.bytes, 12);
-        assert!(choice.reason.contains("opq 0.") && choice.reason.contains("pq 0."), "{}", choice.reason);
+        assert!(
+            choice.reason.contains("opq of 12 bytes 0.") && choice.reason.contains(" pq of 12 bytes 0."),
+            "{}",
+            choice.reason
+        );
         assert_eq!(choice, choose(&v, Some(12)).unwrap());
         let few = choose(&rows(20, 16), Some(8)).unwrap();
         assert_eq!(few.params.kind, IndexKind::Flat);
@@ -291,21 +322,52 @@ mod tests {
         }
         // Bytes come first, recall is what they give.
         let least = ask(Some(4), 0.99);
-        assert_eq!(least.params.bytes, 4);
-        assert!(least.reason.contains("but at most 4 bytes a row"), "{}", least.reason);
+        assert!(least.params.bytes <= 4 && least.params.kind != IndexKind::Flat);
+        assert!(least.reason.contains("wanted, not to be had: "), "{}", least.reason);
         assert_eq!(ask(None, 0.9).params.kind, IndexKind::Flat);
         assert_eq!(ask(Some(32), 0.9).params.kind, IndexKind::Flat);
     }
 
     #[test]
+    fn neither_the_order_of_rows_nor_their_length_counts() {
+        // Five views a product, each different in components of its own, and lengths whose squares f32 does not hold.
+        let mut v = rows(9000, 16);
+        for (i, x) in v.chunks_mut(16).enumerate() {
+            let scale = [1e-6, 1.0, 1e19][i % 3];
+            x[i % 5 * 3] += 0.8;
+            x.iter_mut().for_each(|x| *x *= scale);
+        }
+        let wanted = Wanted { bytes: Some(12), recall: None };
+        let share =
+            |reason: &str| reason.split("opq of 12 bytes ").nth(1).unwrap()[..5].parse::<f64>().unwrap();
+        let plain = choose(&rows(9000, 16), 16, &wanted, 1).unwrap();
+        let odd = choose(&v, 16, &wanted, 1).unwrap();
+        assert!(
+            (share(&plain.reason) - share(&odd.reason)).abs() < 0.15,
+            "{} / {}",
+            plain.reason,
+            odd.reason
+        );
+    }
+
+    #[test]
     fn bad_vectors_are_named() {
         let ask = |v: &[f32], dim| choose(v, dim, &Wanted { bytes: Some(4), recall: None }, 1).unwrap_err();
-        assert_eq!(ask(&[0.0; 32], 4), BuildIndexError::Vector { row: 0 });
-        assert_eq!(
-            ask(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, f32::NAN], 4),
-            BuildIndexError::Vector { row: 1 }
-        );
+        assert_eq!(ask(&[0.0; 256], 4), BuildIndexError::Vector { row: 0 });
+        let mut bad = [1.0; 256];
+        bad[7] = f32::NAN;
+        assert_eq!(ask(&bad, 4), BuildIndexError::Vector { row: 1 });
         assert!(matches!(ask(&[], 8), BuildIndexError::Shape { .. }));
         assert!(matches!(ask(&[1.0], 0), BuildIndexError::Shape { .. }));
+        assert!(matches!(ask(&[1.0; 9], 4), BuildIndexError::Shape { .. }));
+        for recall in [f64::NAN, 0.0, 1.5, -1.0] {
+            let wanted = Wanted { bytes: None, recall: Some(recall) };
+            assert!(matches!(choose(&[1.0], 1, &wanted, 1), Err(BuildIndexError::Recall { .. })));
+        }
+        // Too few rows to ask with, whatever is wanted.
+        for n in 1..6 {
+            let wanted = Wanted { bytes: Some(3), recall: Some(0.9) };
+            assert_eq!(choose(&rows(n, 16), 16, &wanted, 1).unwrap().params.kind, IndexKind::Flat);
+        }
     }
 }

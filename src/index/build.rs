@@ -100,6 +100,12 @@ pub enum BuildIndexError {
         /// Metric asked for.
         metric: Metric,
     },
+    /// A share of neighbours that no index finds.
+    #[error("a recall of {recall} is wanted; expected a share above 0 and at most 1")]
+    Recall {
+        /// As given.
+        recall: String,
+    },
     /// The quantizer refused.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -191,7 +197,7 @@ fn by_other_metric(
     Ok(built)
 }
 
-pub(super) fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
+fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
     let mut out = Vec::with_capacity(vectors.len());
     for (row, x) in vectors.chunks_exact(dim).enumerate() {
         let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const LIST_ROWS: usize = 1024;
 /// Rows that a codebook of 256 centroids must have; fewer would be stored by heart.
 const LEAST_ROWS: usize = 4096;
+/// Parts of codes that choose among kept vectors, at least, if there are so many components.
+const LEAST_PARTS: usize = 24;
 /// Rows whose code errors are measured.
 const SAMPLE: usize = 4096;
 /// Turns of training where several rotations share the codebooks: 2 leave recall of 1.1 million rows .008 lower at 40 bytes
@@ -74,8 +76,9 @@ impl Size {
         let whole = of(dim.min(512), Levels::Three);
         let budget = bytes as f64;
         let halves = |m| of(m, Levels::Two);
-        // Where vectors are kept the codes only choose among rows: more parts find no more and take longer to scan.
-        let kept = of(dim.div_ceil(4).min(512), Levels::Kept);
+        // Where vectors are kept the codes only choose among rows: of many components a part for four does, and takes less time
+        // to scan; few parts would tell too little.
+        let kept = of(dim.div_ceil(4).max(dim.min(LEAST_PARTS)).min(512), Levels::Kept);
         if kept.bytes <= budget {
             return Some(kept);
         }

@@ -18,7 +18,7 @@ pub mod opq;
 pub(crate) mod parallel;
 pub mod pq;
 mod reflections;
-mod rng;
+pub(crate) mod rng;
 mod rotation;
 pub mod rq;
 pub mod trq;

@@ -2,7 +2,7 @@
 
 /// A stream of numbers fixed by its seed.
 #[derive(Clone, Debug)]
-pub(super) struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
     pub fn new(seed: u64) -> Self {

@@ -57,7 +57,7 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
         let start = Instant::now();
         let by_hand = TrqParams {
             lists: args.lists,
-            cells: args.cells,
+            cells: args.cells.unwrap_or(args.lists.min(64)),
             reflections: args.reflections,
             m: bytes as usize,
             turns: args.turns,

@@ -54,13 +54,11 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
     })?;
     bars.finish();
     for skipped in &report.skipped {
-        note!(
-            "skipped line {}: picture {:?} of {:?}: {}",
-            skipped.line,
-            skipped.image,
-            skipped.id,
-            skipped.reason
-        );
+        let what = match skipped.image.as_str() {
+            "" => "the words".to_owned(),
+            image => format!("picture {image:?}"),
+        };
+        note!("skipped line {}: {what} of {:?}: {}", skipped.line, skipped.id, skipped.reason);
     }
     for (line, id) in &report.unfindable {
         note!("skipped line {line}: product {id:?} has no picture, text or GTIN that can be used");

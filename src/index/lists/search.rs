@@ -106,6 +106,22 @@ struct Probed {
 }
 
 impl Lists<'_> {
+    /// A query as vectors that are kept are compared with it, and its product with their middle; empty where none are.
+    fn kept_query(&self, query: &[f32]) -> (Vec<f32>, f32) {
+        if self.trq.levels() != Levels::Kept {
+            return (Vec::new(), 0.0);
+        }
+        let (unit, middle) = (self.trq.kept_unit(), self.trq.middle());
+        // However small the unit, sums stay finite.
+        let scaled = query.iter().map(|q| (q / unit).clamp(-FAR, FAR));
+        if self.metric == Metric::Ip {
+            let scaled: Vec<f32> = scaled.collect();
+            let common = scaled.iter().zip(middle).map(|(q, m)| q * m).sum();
+            return (scaled, common);
+        }
+        (scaled.zip(middle).map(|(q, m)| q - m).collect(), 0.0)
+    }
+
     /// The `k` rows best for a query that has been checked, best first, equal ones by list and row.
     ///
     /// Lists beyond `probe.lists` are scanned while there are too few rows: fewer than `probe.refine` with a filter,
@@ -161,6 +177,8 @@ struct Search<'s, 'a> {
     probed: Vec<Probed>,
     /// What is compared with codes in each probed list, `[probed, d]`.
     targets: Vec<f32>,
+    /// Where vectors are kept, what they are compared with, `[d]`, and what all products of the query have in common.
+    kept: (Vec<f32>, f32),
     candidates: Candidates,
     /// Width of a step of the integer costs, set by the first list.
     step: Option<f32>,
@@ -188,6 +206,7 @@ impl<'s, 'a> Search<'s, 'a> {
             turned: Vec::new(),
             probed: Vec::new(),
             targets: Vec::new(),
+            kept: lists.kept_query(query),
             candidates: Candidates::new(refine.min(rows).max(1)),
             step: None,
             tables: vec![[0.0; ENTRIES]; parts],
@@ -379,7 +398,10 @@ impl<'s, 'a> Search<'s, 'a> {
             scored.truncate(k);
         }
         scored.sort_unstable_by(by);
-        let unit = self.lists.trq.unit();
+        let unit = match trq.levels() {
+            Levels::Kept => trq.kept_unit(),
+            Levels::One | Levels::Two | Levels::Three => trq.unit(),
+        };
         let hit = |(cost, probe, at): Scored| {
             let list = self.probed.get(probe as usize)?.list;
             let score = match self.lists.metric {
@@ -421,8 +443,8 @@ impl<'s, 'a> Search<'s, 'a> {
         for s in scored {
             let Some(row) = kept(s) else { continue };
             s.0 = match self.lists.metric {
-                Metric::Ip => -kernels::dot_f16(&self.query, row),
-                Metric::Cosine | Metric::L2 => rows::l2_f16(&self.query, row),
+                Metric::Ip => -(self.kept.1 + kernels::dot_f16(&self.kept.0, row)),
+                Metric::Cosine | Metric::L2 => rows::l2_f16(&self.kept.0, row),
             };
         }
     }

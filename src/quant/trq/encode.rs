@@ -14,6 +14,8 @@ pub struct TrqEncoder<'a> {
     /// For each part, centroids and half their squared lengths.
     parts: Vec<(Vec<f32>, Vec<f32>)>,
     steps: Vec<f32>,
+    /// Nearest lists whose codes are made, of which the best is kept.
+    tried: usize,
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
@@ -53,7 +55,8 @@ impl Trq<'_> {
             trq: self,
             coarse: (coarse, norms),
             parts: parts.collect(),
-            steps: floats(self.table(Table::Steps)),
+            steps: if self.levels == Levels::Three { floats(self.table(Table::Steps)) } else { Vec::new() },
+            tried: 1,
         }
     }
 
@@ -73,6 +76,12 @@ impl Trq<'_> {
 }
 
 impl TrqEncoder<'_> {
+    /// Codes each vector in its `lists` nearest lists (at least one) and keeps the code of least error. Codes err less, most at
+    /// few bytes; but a vector may then lie in a list that is not its nearest, so as many lists must be probed to find it.
+    pub fn best_of(self, lists: usize) -> Self {
+        Self { tried: lists.max(1), ..self }
+    }
+
     /// See [`Trq::code_len`].
     pub fn code_len(&self) -> usize {
         self.trq.code_len()
@@ -88,27 +97,50 @@ impl TrqEncoder<'_> {
 
     /// List and code of one vector.
     pub fn one(&self, x: &[f32]) -> (u32, Vec<u8>) {
-        let (list, y) = self.residual(x);
-        let mut code = self.code(&y);
+        let mut coded = self.residuals(x).into_iter().map(|(list, y)| {
+            let code = self.code(&y);
+            (list, y, code)
+        });
+        let (list, mut code) = if self.tried == 1 {
+            coded.next().map(|(list, _, code)| (list, code))
+        } else {
+            let error = |y: &[f32], code: &[u8]| kernels::l2(y, &self.trq.decode_turned(code));
+            let with_error = coded.map(|(list, y, code)| (error(&y, &code), list, code));
+            with_error.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, list, code)| (list, code))
+        }
+        .unwrap_or_default();
         if self.trq.levels == Levels::Kept {
-            code.extend(f16::to_bytes(&self.trq.scaled(x)));
+            let unit = self.trq.kept_unit();
+            let kept: Vec<f32> = x.iter().zip(self.trq.middle()).map(|(x, m)| x / unit - m).collect();
+            code.extend(f16::to_bytes(&kept));
         }
         (list, code)
     }
 
-    /// List of a vector and what its centroid leaves, turned: for another quantizer than the parts of this one.
-    pub fn residual(&self, x: &[f32]) -> (u32, Vec<f32>) {
+    /// The list of a vector, or as many of its nearest as [`best_of`](Self::best_of) says, and what the centroid of each leaves,
+    /// turned: for another quantizer than the parts of this one.
+    pub fn residuals(&self, x: &[f32]) -> Vec<(u32, Vec<f32>)> {
         let x = self.trq.scaled(x);
-        let list = self.list(&x);
-        (list, self.trq.turned_residual(&x, list))
+        self.lists(&x).into_iter().map(|list| (list, self.trq.turned_residual(&x, list))).collect()
     }
 
-    fn list(&self, x: &[f32]) -> u32 {
-        if self.trq.lists == 1 {
-            return 0;
+    /// The nearest lists, the nearest first.
+    fn lists(&self, x: &[f32]) -> Vec<u32> {
+        let last = self.trq.lists - 1;
+        if last == 0 {
+            return vec![0];
         }
-        let (best, _) = rows::nearest(x, &self.coarse.0, &self.coarse.1);
-        (best.min(self.trq.lists - 1)) as u32
+        if self.tried == 1 {
+            let (best, _) = rows::nearest(x, &self.coarse.0, &self.coarse.1);
+            return vec![best.min(last) as u32];
+        }
+        let mut dots = vec![0.0; self.coarse.1.len()];
+        kernels::dots_packed(x, &self.coarse.0, &mut dots);
+        let near = |list: usize| dots[list] - self.coarse.1[list];
+        let mut order: Vec<u32> = (0..=last as u32).collect();
+        order.sort_by(|&a, &b| near(b as usize).total_cmp(&near(a as usize)));
+        order.truncate(self.tried);
+        order
     }
 
     fn code(&self, y: &[f32]) -> Vec<u8> {

@@ -43,7 +43,8 @@ pub enum Levels {
     Two = 2,
     /// 8 bits a part and 4 bits a component.
     Three = 3,
-    /// 8 bits a part and the vector itself, 2 bytes a component: off by at most a 2,048th of each.
+    /// 8 bits a part and the vector itself, 2 bytes a component: half floats of how far it lies from the middle of all, in
+    /// units of about their deviation. Components 65,504 units and further from the middle are kept as if they were there.
     Kept = 4,
 }
 
@@ -87,6 +88,7 @@ enum Table {
     Rotations,
     Parents,
     Members,
+    /// Of level 3, or where vectors are kept their middle and unit.
     Steps,
 }
 
@@ -129,7 +131,9 @@ impl<'a> Trq<'a> {
         if expected != found {
             return Err(OpenQuantizerError::Length { expected, found });
         }
-        if !trq.cell_starts_rise() {
+        let kept_ok = levels != Levels::Kept
+            || (1e-30..1e30).contains(&trq.kept_unit()) && trq.middle().all(f32::is_finite);
+        if !trq.cell_starts_rise() || !kept_ok {
             return Err(counts);
         }
         Ok(trq)
@@ -151,7 +155,11 @@ impl<'a> Trq<'a> {
             rotations,
             16 * d * 4,
             if self.levels >= Levels::Two { 256 * d * 2 } else { 0 },
-            if self.levels == Levels::Three { d * 4 } else { 0 },
+            match self.levels {
+                Levels::One | Levels::Two => 0,
+                Levels::Three => d * 4,
+                Levels::Kept => (d + 1) * 4,
+            },
         ];
         let mut end = TRQ_HEADER_LEN as u64;
         lens.map(|len| {
@@ -288,12 +296,22 @@ impl<'a> Trq<'a> {
     /// The vector that a code of a list stands for, `[d]`. `code` is as [`TrqEncoder::encode`] made it.
     pub fn decode(&self, list: u32, code: &[u8]) -> Vec<f32> {
         if self.levels == Levels::Kept {
-            let mut x = f16::from_bytes(code.get(self.m..).unwrap_or_default());
-            x.iter_mut().for_each(|x| *x *= self.unit);
-            x.resize(self.dim, 0.0);
-            return x;
+            let kept = f16::from_bytes(code.get(self.m..).unwrap_or_default());
+            let kept = kept.into_iter().chain(std::iter::repeat(0.0));
+            return self.middle().zip(kept).map(|(m, v)| (m + v) * self.kept_unit()).collect();
         }
         self.restore(list, &self.decode_turned(code))
+    }
+
+    /// What components are divided by where vectors are kept.
+    pub fn kept_unit(&self) -> f32 {
+        let table = self.table(Table::Steps).as_chunks::<4>().0;
+        table.get(self.dim).map_or(1.0, |b| f32::from_le_bytes(*b))
+    }
+
+    /// The middle of the vectors where they are kept, in units of [`kept_unit`](Self::kept_unit), `[d]`.
+    pub fn middle(&self) -> impl Iterator<Item = f32> + '_ {
+        self.table(Table::Steps).as_chunks::<4>().0.iter().take(self.dim).map(|b| f32::from_le_bytes(*b))
     }
 
     /// The vector of which [`TrqEncoder::residual`] left `y` in a list, `[d]`.
@@ -316,6 +334,9 @@ impl<'a> Trq<'a> {
     /// What a code stands for before it is turned back and the centroid is added, `[d]`.
     fn decode_turned(&self, code: &[u8]) -> Vec<f32> {
         let mut y = self.decode_parts(code);
+        if self.levels != Levels::Three {
+            return y;
+        }
         let steps = self.table(Table::Steps).as_chunks::<4>().0;
         for (i, (y, step)) in y.iter_mut().zip(steps).enumerate() {
             let level = code.get(self.m + i).copied().unwrap_or_default();

@@ -115,6 +115,28 @@ fn a_rotation_a_cell_and_more_levels_err_less() {
     assert!(own < 0.5 * first && third < 0.2 * own, "{first} {own} {third}");
 }
 
+#[test]
+fn the_best_of_several_lists_errs_less() {
+    let v = points(3000, 8, 3000, 6);
+    let trq = train(&v, 8, params(64, 4, 1, Levels::One));
+    let error = |lists: usize| {
+        let encoder = trq.encoder().best_of(lists);
+        let of = |x: &[f32]| {
+            let (list, code) = encoder.one(x);
+            // Turned: rotations of bytes are orthogonal to a few thousandths only.
+            f64::from(kernels::l2(&trq.turned_residual(&trq.scaled(x), list), &trq.decode_turned(&code)))
+        };
+        v.chunks(8).map(of).collect::<Vec<_>>()
+    };
+    let (one, four, all) = (error(0), error(4), error(usize::MAX));
+    assert!(one.iter().zip(&four).chain(four.iter().zip(&all)).all(|(more, less)| less <= more));
+    let all = |errors: &[f64]| errors.iter().sum::<f64>();
+    assert!(all(&four) < 0.97 * all(&one), "{} {}", all(&four), all(&one));
+    let nearest = trq.encoder().residuals(&v[..8])[0].0;
+    let lists: Vec<u32> = trq.encoder().best_of(3).residuals(&v[..8]).iter().map(|near| near.0).collect();
+    assert_eq!((lists.len(), lists[0]), (3, nearest));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]

@@ -86,11 +86,8 @@ impl Trq<'static> {
         let mut rng = Rng::new(params.seed);
         let sample = rng.sample(vectors.len() / dim, params.max_points.max(1));
         let mut points: Vec<f32> = sample.iter().flat_map(|&i| &vectors[i * dim..][..dim]).copied().collect();
-        let mut unit = root_mean_square(&points);
-        if params.levels == Levels::Kept {
-            // Its power of two, at least 2⁻⁹⁹: small whole numbers are then kept as they are.
-            unit = f32::from_bits((unit.to_bits() & 0x7f80_0000).max(28 << 23));
-        }
+        let unit = root_mean_square(&points);
+        let kept = if params.levels == Levels::Kept { kept_frame(&points, dim) } else { Vec::new() };
         points.iter_mut().for_each(|v| *v /= unit);
 
         let coarse = coarse(&points, dim, params, rng.next());
@@ -171,6 +168,7 @@ impl Trq<'static> {
             let error = left_over(&y, dim, &books);
             bytes.extend(error.iter().flat_map(|e| (e * STEP_OF_DEVIATION).to_le_bytes()));
         }
+        bytes.extend(kept.iter().flat_map(|v| v.to_le_bytes()));
         let (levels, reflections) = (params.levels, count);
         let trq = Trq { dim, m, lists, cells, reflections, levels, unit, bytes: Cow::Owned(bytes) };
         progress(1.0);
@@ -204,6 +202,23 @@ fn header(
     out.extend((reflections as u32).to_le_bytes());
     out.extend([0; 4]);
     out
+}
+
+/// What vectors are kept relative to, so that half floats hold them well wherever they lie: their middle in units of their
+/// deviation, `[d]`, then that unit. The unit is a power of two and the middle whole, so small whole numbers stay whole.
+fn kept_frame(points: &[f32], dim: usize) -> Vec<f32> {
+    let rows = points.len() / dim;
+    let mut middle = vec![0.0f64; dim];
+    for x in points.chunks_exact(dim) {
+        middle.iter_mut().zip(x).for_each(|(m, &x)| *m += f64::from(x) / rows as f64);
+    }
+    let apart: Vec<f32> = points
+        .chunks_exact(dim)
+        .flat_map(|x| x.iter().zip(&middle).map(|(&x, m)| (f64::from(x) - m) as f32))
+        .collect();
+    // At least 2⁻⁹⁹, as units are.
+    let unit = f32::from_bits((root_mean_square(&apart).to_bits() & 0x7f80_0000).max(28 << 23));
+    middle.iter().map(|m| (m / f64::from(unit)).round() as f32).chain([unit]).collect()
 }
 
 /// So that whatever the vectors' scale, half floats hold their parts.
