@@ -314,7 +314,7 @@ impl<'a> Trq<'a> {
         self.table(Table::Steps).as_chunks::<4>().0.iter().take(self.dim).map(|b| f32::from_le_bytes(*b))
     }
 
-    /// The vector of which [`TrqEncoder::residual`] left `y` in a list, `[d]`.
+    /// The vector of which [`TrqEncoder::residuals`] left `y` in a list, `[d]`.
     pub fn restore(&self, list: u32, y: &[f32]) -> Vec<f32> {
         let mut x = match self.cell(list) {
             Some(cell) if self.reflections > 0 => reflections::invert(self.rotation(cell), y),
