@@ -53,6 +53,11 @@ fn options_that_contradict_each_other_are_wrong_usage() {
     for more in [
         &["--index", "flat", "--bytes", "8"][..],
         &["--index", "pq", "--bytes", "1"],
+        &["--index", "opq", "--bytes", "1026"],
+        &["--index", "trq", "--recall", "0.9"],
+        &["--recall", "0"],
+        &["--recall", "1.01"],
+        &["--recall", "nan"],
         &["--encoder", "image=a.json,image=b.json"],
     ] {
         let out = run(&build("x.shelf", more), dir);

@@ -67,7 +67,7 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
     };
     // Of a few rows none is left to ask for.
     if n < 64 || n <= FLAT && wanted.bytes.is_none_or(|most| most >= 2 * dim) {
-        let reason = format!("{n} rows are few enough to be compared exactly, one by one");
+        let reason = format!("few enough rows ({n}) to be compared exactly, one by one");
         return choice(IndexKind::Flat, BYTES, reason);
     }
     let trial = Trial::new(vectors, dim, seed)?;
@@ -275,7 +275,7 @@ mod tests {
         let choose = |v: &[f32], bytes| choose(v, 16, &Wanted { bytes, recall: None }, 1);
         let choice = choose(&v, None).unwrap();
         assert_eq!(choice.params.kind, IndexKind::Flat);
-        assert!(choice.reason.contains("9000 rows"), "{}", choice.reason);
+        assert!(choice.reason.contains("rows (9000)"), "{}", choice.reason);
         let choice = choose(&v, Some(12)).unwrap();
         assert_ne!(choice.params.kind, IndexKind::Flat);
         assert_eq!(choice.params.bytes, 12);
