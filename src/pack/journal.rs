@@ -18,6 +18,8 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::{FormerPack, Pack};
 
@@ -135,7 +137,16 @@ impl Journal {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let mut file =
             File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match try_lock(&file) {
+        let mut locked = try_lock(&file);
+        // A child that this process just started holds its parent's files, and so the lock, until it runs its own program.
+        for _ in 0..LOCK_TRIES {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            thread::sleep(LOCK_WAIT);
+            locked = try_lock(&file);
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(JournalError::InUse { path: path.to_owned() });
@@ -218,6 +229,10 @@ impl Journal {
         std::fs::remove_file(&self.path).map_err(|source| JournalError::Io { path: self.path, source })
     }
 }
+
+/// Times and pauses after which a journal that is locked counts as in use: a tenth of a second.
+const LOCK_TRIES: usize = 20;
+const LOCK_WAIT: Duration = Duration::from_millis(5);
 
 /// As [`File::try_lock`], which the standard library has on Linux but not on Android.
 #[cfg(any(target_os = "linux", target_os = "android"))]
