@@ -1,6 +1,6 @@
 //! Which kind of index a catalogue gets, and of how many bytes, by measuring on a sample of it.
 
-use super::build::{BuildIndexError, IndexParams, build_from};
+use super::build::{BuildIndexError, IndexParams, build_from, length};
 use super::lists::{Keep, Probe};
 use super::topk;
 use super::trq::{self, Size};
@@ -44,10 +44,10 @@ pub struct Choice {
 
 /// Kind and size of the index of `vectors`, `[n, dim]`, compared by cosine.
 ///
-/// Small catalogues stay exact unless fewer bytes are asked for than that takes. For others each kind is trained on a sample, with the codes that
-/// the whole catalogue would get, and searched for rows of the catalogue that are not in it, among the rows of the whole
-/// catalogue that could be taken for their nearest. At a number of bytes the best recall wins; for a wanted recall the
-/// fewest bytes, in steps of up to a half more.
+/// Small catalogues stay exact unless fewer bytes are asked for than that takes. For others each kind is trained on a
+/// sample, with the codes that the whole catalogue would get, and searched for rows of the catalogue that are not in it,
+/// among the rows of the whole catalogue that could be taken for their nearest. At a number of bytes the best recall wins;
+/// for a wanted recall the fewest bytes, in steps of up to a half more.
 ///
 /// # Errors
 /// [`BuildIndexError`]
@@ -109,18 +109,18 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
         let less = short.pop().map_or(String::new(), |tried| format!(", but {tried}"));
         return choice(best.kind, best.bytes, format!("{wish}: {tried}{less}; {trained}"));
     }
-    if wanted.bytes.is_none() {
+    let Some(bytes) = wanted.bytes else {
         let reason = format!("{wish}: only exact comparison finds so many; {trained}");
         return choice(IndexKind::Flat, BYTES, reason);
-    }
+    };
     // Mostly the last, but not always: at more bytes another layout is tried.
     let most = short.iter().filter_map(|tried| tried.best(0.0)).max_by(|a, b| a.recall.total_cmp(&b.recall));
-    match (most, wanted.bytes) {
-        (Some(most), _) => {
+    match most {
+        Some(most) => {
             let tried: Vec<String> = short.iter().map(Tried::to_string).collect();
             choice(most.kind, most.bytes, format!("{wish}, not to be had: {}; {trained}", tried.join(", ")))
         }
-        (None, bytes) => dear(bytes.unwrap_or(BYTES)),
+        None => dear(bytes),
     }
 }
 
@@ -173,12 +173,7 @@ impl Trial {
         let row = |row: usize| &vectors[row * dim..][..dim];
         let mut inverse = Vec::with_capacity(n);
         for (at, x) in vectors.chunks_exact(dim).enumerate() {
-            // f64: squares of large finite f32 would overflow.
-            let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-            if !norm.is_finite() || norm < 1e-12 {
-                return Err(BuildIndexError::Vector { row: at });
-            }
-            inverse.push((1.0 / norm) as f32);
+            inverse.push((1.0 / length(x, at)?) as f32);
         }
         let unit = |rows: &[usize]| -> Vec<f32> {
             let mut out = Vec::with_capacity(rows.len() * dim);
@@ -226,13 +221,13 @@ impl Trial {
             let size = Size { lists: fewer, cells: size.cells.min(4), ..size };
             let params = params(IndexKind::Trq, lists);
             let built = trq::build(&params, size, [&self.sample, &self.rows], self.dim, &mut |_| ())?;
-            tried.push(Found { kind: IndexKind::Trq, bytes: lists, recall: self.recall(&built)? });
+            tried.push(Found { kind: IndexKind::Trq, bytes: lists, recall: self.recall(&built) });
         }
         for kind in [IndexKind::Opq, IndexKind::Pq] {
             if code <= MAX_BYTES {
                 let built = build_from(&params(kind, code), &self.sample, &self.rows, self.dim, &mut |_| ())?;
                 if built.kind == kind {
-                    tried.push(Found { kind, bytes: code, recall: self.recall(&built)? });
+                    tried.push(Found { kind, bytes: code, recall: self.recall(&built) });
                 }
             }
         }
@@ -240,9 +235,9 @@ impl Trial {
     }
 
     /// Share of the exact ten nearest rows among the ten found by looking at all.
-    fn recall(&self, built: &BuiltIndex) -> Result<f64, BuildIndexError> {
+    fn recall(&self, built: &BuiltIndex) -> f64 {
         // What was just built opens; if it did not, it would find nothing.
-        let Ok(view) = IndexView::open(&built.quantizer, &built.codes) else { return Ok(0.0) };
+        let Ok(view) = IndexView::open(&built.quantizer, &built.codes) else { return 0.0 };
         let probe = Probe { lists: usize::MAX, ..Probe::default() };
         let shares = parallel::map_long(self.exact.len(), |i| {
             let exact = &self.exact[i];
@@ -251,7 +246,7 @@ impl Trial {
                 .unwrap_or_default();
             hits.iter().filter(|hit| exact.contains(&hit.row)).count() as f64 / exact.len().max(1) as f64
         });
-        Ok(shares.iter().sum::<f64>() / shares.len().max(1) as f64)
+        shares.iter().sum::<f64>() / shares.len().max(1) as f64
     }
 }
 

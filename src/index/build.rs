@@ -197,13 +197,17 @@ fn by_other_metric(
     Ok(built)
 }
 
+/// The length of a row, if it has a direction.
+pub(super) fn length(x: &[f32], row: usize) -> Result<f64, BuildIndexError> {
+    // f64: squares of large finite f32 would overflow.
+    let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    if norm.is_finite() && norm >= 1e-12 { Ok(norm) } else { Err(BuildIndexError::Vector { row }) }
+}
+
 fn unit_rows(vectors: &[f32], dim: usize) -> Result<Vec<f32>, BuildIndexError> {
     let mut out = Vec::with_capacity(vectors.len());
     for (row, x) in vectors.chunks_exact(dim).enumerate() {
-        let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
-        if !norm.is_finite() || norm < 1e-12 {
-            return Err(BuildIndexError::Vector { row });
-        }
+        let norm = length(x, row)?;
         out.extend(x.iter().map(|&v| (f64::from(v) / norm) as f32));
     }
     Ok(out)

@@ -138,12 +138,11 @@ fn lists_of(set: &VectorSet, metric: Metric, params: &TrqParams) -> Result<Built
     let (learn, base) = (comparable(&set.learn, set.dim, metric)?, comparable(&set.base, set.dim, metric)?);
     let trq = Trq::train(&learn, set.dim, params, &mut |_| ())?.trq;
     let codes = lists::build(&trq, &base, &mut |_| ());
-    let codes_len = codes.len();
     let quantizer = lists_index(&trq, metric, 0.0, set.rows() as u32, &codes);
     Ok(BuiltIndex {
         quantizer,
+        bytes_per_vector: codes.len() / set.rows(),
         codes,
-        bytes_per_vector: codes_len / set.rows(),
         kind: IndexKind::Trq,
         params: BTreeMap::new(),
         note: None,

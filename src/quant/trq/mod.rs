@@ -298,7 +298,8 @@ impl<'a> Trq<'a> {
         if self.levels == Levels::Kept {
             let kept = f16::from_bytes(code.get(self.m..).unwrap_or_default());
             let kept = kept.into_iter().chain(std::iter::repeat(0.0));
-            return self.middle().zip(kept).map(|(m, v)| (m + v) * self.kept_unit()).collect();
+            let unit = self.kept_unit();
+            return self.middle().zip(kept).map(|(m, v)| (m + v) * unit).collect();
         }
         self.restore(list, &self.decode_turned(code))
     }
