@@ -70,7 +70,7 @@ fn measure(view: &IndexView<'_>, embedded: &Embedded) -> Result<Measured, BuildE
     let sample: Vec<usize> = (0..rows).step_by(step).collect();
     let exact: Vec<Vec<u32>> = sample
         .par_iter()
-        .map(|&at| index::best(rows, k, |row| crate::kernels::dot(vector(at), vector(row))))
+        .map(|&at| index::topk::best(rows, k, |row| crate::kernels::dot(vector(at), vector(row))))
         .collect();
     let share = |found: usize| found as f64 / (k * sample.len()) as f64;
     let count =

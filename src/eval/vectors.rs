@@ -94,7 +94,7 @@ impl VectorSet {
             }
         };
         let queries: Vec<&[f32]> = self.queries(queries).collect();
-        queries.par_iter().map(|query| index::best(self.rows(), k, |row| score(query, row))).collect()
+        queries.par_iter().map(|query| index::topk::best(self.rows(), k, |row| score(query, row))).collect()
     }
 }
 

@@ -24,7 +24,7 @@ mod changes;
 pub mod lists;
 mod scale;
 mod search;
-mod topk;
+pub(crate) mod topk;
 mod trq;
 mod view;
 
@@ -34,7 +34,6 @@ pub use build::{BuildIndexError, BuiltIndex, IndexParams, build, build_from};
 pub use changes::{AddError, Live, RowChanges, RowEncoder};
 pub use lists::{Keep, Lists, Metric, Probe};
 pub use search::{Hit, Scope, SearchError};
-pub(crate) use topk::best;
 pub use view::{INDEX_HEADER_LEN, IndexView, OpenIndexError, lists_index};
 
 use std::fmt;
