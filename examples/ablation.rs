@@ -67,12 +67,8 @@ const SCHEMES: [Scheme; 16] = [
     trq("lists + rq", 256, 0, 0),
     trq("lists + rotations + rq", 256, 256, 0),
     Scheme { reflections: 4, ..trq("lists + d/4 reflections + rq", 256, 256, 0) },
-    Scheme { name: "hybrid, 4 bits a part", levels: Levels::One, ..trq("", 1024, 64, 0) },
-    Scheme {
-        name: "hybrid, 4 + 4 bits a part + 4 a component",
-        levels: Levels::Three,
-        ..trq("", 1024, 64, 0)
-    },
+    Scheme { name: "4-bit parts", levels: Levels::One, ..trq("", 1024, 64, 0) },
+    Scheme { name: "parts + 4 bits a component", levels: Levels::Three, ..trq("", 1024, 64, 0) },
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,12 +1,13 @@
 //! Catalogue rows and encoders to a pack: embed, train, encode, write, read back.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalogue::CatalogueRow;
 use super::compile::{self, ModelNote};
 use super::embed::{self, Embedded};
-use super::error::{BuildError, ImageFault};
+use super::error::{BuildError, ImageFault, shown};
 use super::{index, write};
 use crate::detect::{self, Detector, DetectorManifest};
 use crate::encode::{EncoderFiles, EncoderId, ImageEncoder, ImageManifest, TextEncoder, TextManifest};
@@ -66,10 +67,17 @@ pub struct SkippedImage {
     pub line: u64,
     /// Product.
     pub id: String,
-    /// Picture as the catalogue names it; empty if it was the words alone.
-    pub image: String,
+    /// Picture as the catalogue names it; none if it was the words alone.
+    pub image: Option<String>,
     /// Why it could not be used.
     pub reason: ImageFault,
+}
+
+impl fmt::Display for SkippedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, id, image, reason } = self;
+        write!(f, "line {line}: {} of product {id:?}: {reason}", shown(image.as_deref()))
+    }
 }
 
 /// What was built.

@@ -90,7 +90,7 @@ pub(super) fn images(
                 Err(reason) if !options.skip_bad => Some(BuildError::Image {
                     line: row.line,
                     id: row.id.clone(),
-                    image: image.cloned().unwrap_or_default(),
+                    image: image.cloned(),
                     reason: Box::new(reason),
                 }),
                 result => {
@@ -112,7 +112,7 @@ pub(super) fn images(
                 Err(reason) => skipped.push(SkippedImage {
                     line: row.line,
                     id: row.id.clone(),
-                    image: image.cloned().unwrap_or_default(),
+                    image: image.cloned(),
                     reason,
                 }),
             }

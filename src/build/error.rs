@@ -19,6 +19,11 @@ pub enum ImageFault {
     Encode(#[from] EncodeError),
 }
 
+/// What was given to an image encoder, as an error names it.
+pub(super) fn shown(image: Option<&str>) -> String {
+    image.map_or_else(|| "words".to_owned(), |image| format!("picture {image:?}"))
+}
+
 /// Why a pack cannot be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -66,15 +71,16 @@ pub enum BuildError {
     },
     /// A picture cannot be used.
     #[error(
-        "line {line}: picture {image:?} of product {id:?}: {reason}; correct it, or leave such pictures out with --skip-bad"
+        "line {line}: {} of product {id:?}: {reason}; correct it, or leave such pictures out with --skip-bad",
+        shown(image.as_deref())
     )]
     Image {
         /// Line of the catalogue.
         line: u64,
         /// Product.
         id: String,
-        /// Picture as the catalogue names it.
-        image: String,
+        /// Picture as the catalogue names it; none if it was the words alone.
+        image: Option<String>,
         /// Why.
         reason: Box<ImageFault>,
     },

@@ -55,33 +55,27 @@ pub fn run(args: &BenchSearchArgs, json: bool) -> Result<()> {
     };
     for bytes in budgets {
         let start = Instant::now();
-        let by_hand = TrqParams {
-            lists: args.lists,
-            cells: args.cells.unwrap_or(args.lists.min(64)),
-            reflections: args.reflections,
-            m: bytes as usize,
-            turns: args.turns,
-            seed: args.seed,
-            ..TrqParams::default()
-        };
-        // Nothing is skipped and nothing looked at twice; two codes a byte, of vectors that are turned once.
-        let one_list = TrqParams {
-            lists: 1,
-            cells: 1,
-            m: bytes as usize * 2,
-            levels: Levels::One,
-            turns: 6,
-            tau: 0.0,
-            seed: args.seed,
-            ..TrqParams::default()
-        };
-        let built = if args.whole {
-            lists_of(&set, metric, &one_list)
-        } else if args.parts.is_some() {
-            lists_of(&set, metric, &by_hand)
+        let params = |m| TrqParams { m, seed: args.seed, ..TrqParams::default() };
+        let by_hand = if args.whole {
+            // Nothing is skipped and nothing looked at twice; two codes a byte, of vectors that are turned once.
+            let levels = Levels::One;
+            Some(TrqParams { lists: 1, cells: 1, levels, turns: 6, tau: 0.0, ..params(bytes as usize * 2) })
         } else {
-            let params = IndexParams { kind: IndexKind::Trq, bytes: bytes as usize, metric, seed: args.seed };
-            build_from(&params, &set.learn, &set.base, set.dim, &mut |_| ())
+            args.parts.map(|parts| TrqParams {
+                lists: args.lists,
+                cells: args.cells.unwrap_or(args.lists.min(64)),
+                reflections: args.reflections,
+                turns: args.turns,
+                ..params(parts as usize)
+            })
+        };
+        let built = match by_hand {
+            Some(params) => lists_of(&set, metric, &params),
+            None => {
+                let params =
+                    IndexParams { kind: IndexKind::Trq, bytes: bytes as usize, metric, seed: args.seed };
+                build_from(&params, &set.learn, &set.base, set.dim, &mut |_| ())
+            }
         };
         let built = match built {
             Ok(built) => built,

@@ -53,13 +53,7 @@ pub fn build(args: &BuildArgs, json: bool) -> Result<()> {
         None => error.into(),
     })?;
     bars.finish();
-    for skipped in &report.skipped {
-        let what = match skipped.image.as_str() {
-            "" => "the words".to_owned(),
-            image => format!("picture {image:?}"),
-        };
-        note!("skipped line {}: {what} of {:?}: {}", skipped.line, skipped.id, skipped.reason);
-    }
+    report.skipped.iter().for_each(|skipped| note!("skipped {skipped}"));
     for (line, id) in &report.unfindable {
         note!("skipped line {line}: product {id:?} has no picture, text or GTIN that can be used");
     }
