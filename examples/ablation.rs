@@ -8,7 +8,8 @@
 //!
 //! `--bytes 8,16,32,64` code bytes · `--seeds N` · `--queries N` · `--rows N` of base at most · `--schemes pq,opq,…` · `--lists N` and
 //! `--cells N` for other numbers of lists and rotations than the schemes', where they have any · `--best-of N` codes rows in so many
-//! of their nearest lists and keeps the best code
+//! of their nearest lists and keeps the best code · `--splits N` gives the stages of the `+ rq` schemes to so many equal shares of the
+//! components, each with its own (a product of residual quantizers)
 
 use std::error::Error;
 use std::path::Path;
@@ -44,10 +45,12 @@ struct Scheme {
     reflections: usize,
     /// Nearest lists that a row is coded in, of which the best is kept.
     best_of: usize,
+    /// Shares of the components with stages of their own, of schemes with stages.
+    splits: usize,
 }
 
 const fn trq(name: &'static str, lists: usize, cells: usize, turns: usize) -> Scheme {
-    Scheme { name, lists, cells, turns, levels: Levels::Two, reflections: 0, best_of: 1 }
+    Scheme { name, lists, cells, turns, levels: Levels::Two, reflections: 0, best_of: 1, splits: 1 }
 }
 
 /// In the order of the table. Lists and cells are those of the whole index, fewer where base is small.
@@ -96,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         scheme.lists = number("--lists", scheme.lists.min(most))?;
         scheme.cells = if scheme.cells > 1 { number("--cells", scheme.cells)? } else { scheme.cells };
         scheme.best_of = number("--best-of", 1)?;
+        scheme.splits = number("--splits", 1)?.max(1);
     }
     for bytes in bytes {
         for scheme in &schemes {
@@ -114,15 +118,17 @@ fn main() -> Result<(), Box<dyn Error>> {
                     f.iter().take(10).filter(|row| e[..10.min(e.len())].contains(row)).count()
                 };
                 let of_ten: usize = found.iter().zip(&exact).map(ten).sum();
-                let best_of = match scheme.best_of {
-                    0 | 1 => String::new(),
-                    lists => format!(", best of {lists} lists"),
-                };
+                let mut name = scheme.name.to_owned();
+                if scheme.splits > 1 {
+                    name += &format!(" of {} shares", scheme.splits);
+                }
+                if scheme.best_of > 1 {
+                    name += &format!(", best of {} lists", scheme.best_of);
+                }
                 println!(
-                    "{{\"scheme\":\"{}{best_of}\",\"code_bytes\":{bytes},\"bytes_per_vector\":{total:.2},\"seed\":{seed},\
+                    "{{\"scheme\":\"{name}\",\"code_bytes\":{bytes},\"bytes_per_vector\":{total:.2},\"seed\":{seed},\
                      \"mse_seen\":{:.6},\"mse_unseen\":{:.6},\"recall1\":{:.4},\"recall10\":{:.4},\"recall100\":{:.4},\
                      \"recall10_of_10\":{:.4},\"queries\":{},\"train_s\":{train_s:.1}}}",
-                    scheme.name,
                     error(&set.learn, set.dim, &coder),
                     error(&set.base, set.dim, &coder),
                     first(1),
@@ -204,7 +210,8 @@ fn train(
     };
     let trq = Trq::train(learn, d, &params, &mut |_| ())?.trq;
     if scheme.name.ends_with("+ rq") {
-        return Ok(Some(behind(trq, scheme.best_of, bytes, seed, set)?));
+        let whole = bytes.is_multiple_of(scheme.splits) && d.is_multiple_of(scheme.splits);
+        return if whole { Ok(Some(behind(trq, scheme, bytes, seed, set)?)) } else { Ok(None) };
     }
     let ids = (2.0 + (lists as f64).log2().ceil()) / 8.0;
     let total = with(trq.to_bytes().len()) + ids;
@@ -218,15 +225,16 @@ fn train(
     Ok(Some((Box::new(coder), total)))
 }
 
-/// A residual quantizer of what lists and rotations leave.
+/// Residual quantizers of what lists and rotations leave, one for each of the scheme's shares of the components.
 fn behind(
     trq: Trq<'static>,
-    best_of: usize,
+    scheme: &Scheme,
     bytes: usize,
     seed: u64,
     set: &VectorSet,
 ) -> Result<(Coder, f64), Box<dyn Error>> {
-    let (d, max_points) = (set.dim, set.learn.len() / set.dim);
+    let (d, max_points, best_of) = (set.dim, set.learn.len() / set.dim, scheme.best_of);
+    let share = d / scheme.splits;
     // Of each row its nearest lists and what they leave.
     let left = move |trq: &Trq<'_>, rows: &[f32], best_of: usize| -> Vec<Vec<(u32, Vec<f32>)>> {
         let encoder = trq.encoder().best_of(best_of);
@@ -234,18 +242,24 @@ fn behind(
     };
     let learn: Vec<f32> =
         left(&trq, &set.learn, 1).into_iter().flatten().flat_map(|(_, residual)| residual).collect();
-    let params = RqParams { m: bytes, k: 256, seed, max_points, ..RqParams::default() };
-    let rq = Rq::train(&learn, d, &params, &mut |_| ())?;
+    let params = RqParams { m: bytes / scheme.splits, k: 256, seed, max_points, ..RqParams::default() };
+    let of_share = |j: usize| -> Vec<f32> {
+        learn.chunks_exact(d).flat_map(|row| &row[j * share..(j + 1) * share]).copied().collect()
+    };
+    let quantizers = (0..scheme.splits).map(|j| Rq::train(&of_share(j), share, &params, &mut |_| ()));
+    let quantizers = quantizers.collect::<Result<Vec<_>, _>>()?;
     let ids = (2.0 + (trq.lists() as f64).log2().ceil()) / 8.0;
     // Without the codebooks of parts, 16 and 256 centroids each, that nothing is coded with.
     let front = trq.to_bytes().len() - (64 + 512) * d;
-    let total = bytes as f64 + ids + (front + rq.to_bytes().len()) as f64 / set.rows() as f64;
+    let stages: usize = quantizers.iter().map(|rq| rq.to_bytes().len()).sum();
+    let total = bytes as f64 + ids + (front + stages) as f64 / set.rows() as f64;
     let coder = move |rows: &[f32]| {
-        let encoder = rq.encoder(5);
+        let encoders: Vec<_> = quantizers.iter().map(|rq| rq.encoder(5)).collect();
         let near = left(&trq, rows, best_of);
         let best = near.par_iter().map(|near| {
             let coded = near.iter().map(|(list, residual)| {
-                let decoded = rq.decode(&encoder.encode(residual));
+                let shares = residual.chunks_exact(share).zip(quantizers.iter().zip(&encoders));
+                let decoded: Vec<f32> = shares.flat_map(|(x, (rq, e))| rq.decode(&e.encode(x))).collect();
                 (kernels::l2(residual, &decoded), *list, decoded)
             });
             let best = coded.min_by(|a, b| a.0.total_cmp(&b.0));

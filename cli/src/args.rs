@@ -283,8 +283,8 @@ pub struct BuildArgs {
     /// Bytes a vector: at most so many for auto and trq, code and scale for pq, opq and rq.
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..=32_768))]
     pub bytes: Option<u32>,
-    /// Share of the 10 exact nearest rows that a search shall find: the fewest bytes that do so, in steps of up to a half more, at
-    /// most --bytes.
+    /// Share of the 10 exact nearest rows that a search shall find: the fewest bytes that do so, in steps of up to a half more from a
+    /// 16th of a byte a component on, at most --bytes.
     #[arg(long, value_parser = share)]
     pub recall: Option<f64>,
     /// Encoders other than the shipped ones, by manifest: image=PATH.json,text=PATH.json

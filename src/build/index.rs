@@ -43,7 +43,8 @@ pub(super) fn build(
     if let Some(wanted) = options.auto.and_then(|wanted| wanted.recall)
         && others(&measured) < wanted
     {
-        let short = format!("finds {:.3} of the 10 nearest, {wanted} wanted", others(&measured));
+        let short =
+            format!("finds {:.3} of the nearest other rows of a row, {wanted} wanted", others(&measured));
         built.note = Some(built.note.map_or(short.clone(), |note| format!("{note}; {short}")));
     }
     let meta = IndexMeta {

@@ -79,10 +79,10 @@ impl VectorSet {
 
     /// The `k` nearest rows of each of the first queries, by comparing with every row: `[queries]` lists, best first.
     pub fn exact(&self, metric: Metric, queries: usize, k: usize) -> Vec<Vec<u32>> {
-        let norms: Vec<f32> = match metric {
-            Metric::Cosine => {
-                self.base.par_chunks_exact(self.dim).map(|x| kernels::dot(x, x).sqrt()).collect()
-            }
+        // Of f64: squares of large finite f32 would overflow.
+        let length = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let lengths: Vec<f64> = match metric {
+            Metric::Cosine => self.base.par_chunks_exact(self.dim).map(length).collect(),
             Metric::L2 | Metric::Ip => Vec::new(),
         };
         let score = |query: &[f32], row: usize| {
@@ -90,10 +90,16 @@ impl VectorSet {
             match metric {
                 Metric::L2 => -kernels::l2(query, x),
                 Metric::Ip => kernels::dot(query, x),
-                Metric::Cosine => kernels::dot(query, x) / norms[row].max(f32::MIN_POSITIVE),
+                Metric::Cosine => {
+                    (f64::from(kernels::dot(query, x)) / lengths[row].max(f64::MIN_POSITIVE)) as f32
+                }
             }
         };
-        let queries: Vec<&[f32]> = self.queries(queries).collect();
+        let unit = |query: &[f32]| -> Vec<f32> {
+            let by = if metric == Metric::Cosine { length(query).max(f64::MIN_POSITIVE) } else { 1.0 };
+            query.iter().map(|&v| (f64::from(v) / by) as f32).collect()
+        };
+        let queries: Vec<Vec<f32>> = self.queries(queries).map(unit).collect();
         queries.par_iter().map(|query| index::topk::best(self.rows(), k, |row| score(query, row))).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Which kind of index a catalogue gets, and of how many bytes, by measuring on a sample of it.
 
-use super::build::{BuildIndexError, IndexParams, build_from, length};
+use super::build::{BuildIndexError, IndexParams, Plan, length};
 use super::lists::{Keep, Probe};
 use super::topk;
 use super::trq::{self, Size};
@@ -21,8 +21,10 @@ const QUERIES: usize = 100;
 const CONTENDERS: usize = 1000;
 /// Recall that a whole scan must find beyond inverted lists to be worth looking at every row.
 const WORTH: f64 = 0.01;
-/// Bytes of code tried for a wanted recall, in sixteenths of a byte a component: of 24, level 3 whole; of 36, vectors kept.
-const RUNGS: [usize; 11] = [1, 2, 3, 4, 6, 8, 12, 16, 18, 24, 36];
+/// Bytes of code tried for a wanted recall, in 32nds of a byte a component: of 48, level 3 whole. Then vectors kept.
+const RUNGS: [usize; 11] = [2, 3, 4, 6, 8, 12, 16, 24, 32, 36, 48];
+/// Bytes that inverted lists may take beyond a whole scan, because they do not look at every row.
+const WORTH_BYTES: f64 = 1.1;
 
 /// What an index should be like. Without either, small catalogues stay exact and others get 64 bytes a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -47,7 +49,8 @@ pub struct Choice {
 /// Small catalogues stay exact unless fewer bytes are asked for than that takes. For others each kind is trained on a
 /// sample, with the codes that the whole catalogue would get, and searched for rows of the catalogue that are not in it,
 /// among the rows of the whole catalogue that could be taken for their nearest. At a number of bytes the best recall wins;
-/// for a wanted recall the fewest bytes, in steps of up to a half more.
+/// for a wanted recall the fewest bytes all in, in steps of up to a half more, from a 16th of a byte a component on. Inverted
+/// lists win over as much recall or as few bytes, because they do not look at every row.
 ///
 /// # Errors
 /// [`BuildIndexError`]
@@ -77,8 +80,8 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
     };
     let Some(recall) = wanted.recall else {
         let bytes = wanted.bytes.unwrap_or(BYTES);
-        let tried = trial.of(bytes, bytes)?;
-        return match tried.best(0.0) {
+        let tried = trial.of(Some(bytes), bytes)?;
+        return match tried.most() {
             Some(best) => {
                 choice(best.kind, bytes, format!("share of the 10 nearest found: {tried}; {trained}"))
             }
@@ -86,17 +89,19 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
         };
     };
     // Bytes of lists are counted all in, of other kinds those of a row's own code.
-    let mut rungs: Vec<(usize, usize)> = RUNGS.iter().map(|&sixteenths| trial.rung(sixteenths)).collect();
+    let mut rungs: Vec<(Option<usize>, usize)> = trial.rungs();
     if let Some(most) = wanted.bytes {
-        rungs.retain(|&(lists, _)| lists < most);
-        rungs.push((most, most));
+        rungs.retain(|&(_, code)| code < most);
+        // Lists that take more are left out there.
+        rungs.iter_mut().for_each(|(lists, _)| *lists = lists.filter(|&lists| lists < most));
+        rungs.push((Some(most), most));
     }
     // More bytes find more: each rung that is tried rules out half of those left.
     let (mut first, mut end, mut enough, mut short) = (0, rungs.len(), None, Vec::<Tried>::new());
     while first < end {
         let middle = usize::midpoint(first, end);
         let tried = trial.of(rungs[middle].0, rungs[middle].1)?;
-        match tried.best(recall) {
+        match tried.fewest(recall) {
             Some(best) => (enough, end) = (Some((best, tried)), middle),
             None => {
                 short.push(tried);
@@ -114,7 +119,7 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
         return choice(IndexKind::Flat, BYTES, reason);
     };
     // Mostly the last, but not always: at more bytes another layout is tried.
-    let most = short.iter().filter_map(|tried| tried.best(0.0)).max_by(|a, b| a.recall.total_cmp(&b.recall));
+    let most = short.iter().filter_map(Tried::most).max_by(|a, b| a.recall.total_cmp(&b.recall));
     match most {
         Some(most) => {
             let tried: Vec<String> = short.iter().map(Tried::to_string).collect();
@@ -129,6 +134,8 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
 struct Found {
     kind: IndexKind,
     bytes: usize,
+    /// Bytes a row of the whole catalogue, tables counted.
+    all_in: f64,
     recall: f64,
 }
 
@@ -136,11 +143,17 @@ struct Found {
 struct Tried(Vec<Found>);
 
 impl Tried {
-    /// The kind that finds most, if any finds so much.
-    fn best(&self, least: f64) -> Option<Found> {
+    /// The kind that finds most.
+    fn most(&self) -> Option<Found> {
         let worth = |f: &Found| f.recall + if f.kind == IndexKind::Trq { WORTH } else { 0.0 };
+        self.0.iter().max_by(|a, b| worth(a).total_cmp(&worth(b))).copied()
+    }
+
+    /// The kind that takes the fewest bytes to find so much, if any does.
+    fn fewest(&self, least: f64) -> Option<Found> {
+        let cost = |f: &Found| f.all_in * if f.kind == IndexKind::Trq { 1.0 } else { WORTH_BYTES };
         let enough = self.0.iter().filter(|found| found.recall >= least);
-        enough.max_by(|a, b| worth(a).total_cmp(&worth(b))).copied()
+        enough.min_by(|a, b| cost(a).total_cmp(&cost(b))).copied()
     }
 }
 
@@ -204,31 +217,41 @@ impl Trial {
         Ok(Self { n, dim, seed, sample, queries, rows, exact })
     }
 
-    /// Bytes a row of codes of so many sixteenths of a byte a component: of lists all in, and of other kinds the code alone.
-    fn rung(&self, sixteenths: usize) -> (usize, usize) {
-        let code = self.dim as f64 * sixteenths as f64 / 16.0;
-        let own = (code.ceil() as usize + 1).max(2);
-        ((Size::beside(self.n, self.dim, code) + code).ceil() as usize, own)
+    /// Bytes a row to try, rising: of lists all in, and of other kinds the code alone.
+    fn rungs(&self) -> Vec<(Option<usize>, usize)> {
+        let codes = RUNGS.iter().map(|&share| self.dim as f64 * share as f64 / 32.0);
+        let kept = Size::kept_code(self.dim) as f64;
+        let mut codes: Vec<f64> = codes.filter(|&code| code < kept).chain([kept]).collect();
+        codes.dedup();
+        let rung = |code: f64| {
+            let lists = (Size::beside(self.n, self.dim, code) + code).ceil() as usize;
+            (Some(lists), (code.ceil() as usize + 1).max(2))
+        };
+        codes.into_iter().map(rung).collect()
     }
 
     /// What lists find at so many bytes a row all in, and the other kinds at so many of code.
-    fn of(&self, lists: usize, code: usize) -> Result<Tried, BuildIndexError> {
+    fn of(&self, lists: Option<usize>, code: usize) -> Result<Tried, BuildIndexError> {
         let params = |kind, bytes| IndexParams { kind, bytes, seed: self.seed, ..IndexParams::default() };
+        let (samples, vectors) = (self.sample.len() / self.dim, [&self.sample[..], &self.rows]);
         let mut tried = Vec::new();
-        if let Ok(size) = Size::fit(self.n, self.dim, lists) {
+        if let Some(bytes) = lists
+            && let Ok(size) = Size::fit(self.n, self.dim, bytes)
+        {
             // The codes are those of the whole catalogue; lists and cells are as many as the sample carries.
-            let fewer = (self.sample.len() / self.dim / 64).next_multiple_of(16).clamp(16, size.lists);
-            let size = Size { lists: fewer, cells: size.cells.min(4), ..size };
-            let params = params(IndexKind::Trq, lists);
-            let built = trq::build(&params, size, [&self.sample, &self.rows], self.dim, &mut |_| ())?;
-            tried.push(Found { kind: IndexKind::Trq, bytes: lists, recall: self.recall(&built) });
+            let fewer = (samples / 64).next_multiple_of(16).clamp(16, size.lists);
+            let fewer = Size { lists: fewer, cells: size.cells.min(4), ..size };
+            let params = params(IndexKind::Trq, bytes);
+            let built = trq::build(&params, fewer, vectors, self.dim, &mut |_| ())?;
+            let recall = self.recall(&built);
+            tried.push(Found { kind: IndexKind::Trq, bytes, all_in: size.bytes, recall });
         }
+        let bytes = code.min(self.dim.min(MAX_BYTES) + 1);
         for kind in [IndexKind::Opq, IndexKind::Pq] {
-            if code <= MAX_BYTES {
-                let built = build_from(&params(kind, code), &self.sample, &self.rows, self.dim, &mut |_| ())?;
-                if built.kind == kind {
-                    tried.push(Found { kind, bytes: code, recall: self.recall(&built) });
-                }
+            if let Ok(plan) = Plan::choose(&params(kind, bytes), samples, self.n, self.dim) {
+                let built = plan.build(self.seed, vectors, self.dim, &mut |_| ())?;
+                let all_in = built.bytes_per_vector as f64 + built.quantizer.len() as f64 / self.n as f64;
+                tried.push(Found { kind, bytes, all_in, recall: self.recall(&built) });
             }
         }
         Ok(Tried(tried))
@@ -239,14 +262,15 @@ impl Trial {
         // What was just built opens; if it did not, it would find nothing.
         let Ok(view) = IndexView::open(&built.quantizer, &built.codes) else { return 0.0 };
         let probe = Probe { lists: usize::MAX, ..Probe::default() };
-        let shares = parallel::map_long(self.exact.len(), |i| {
+        let found = parallel::map_long(self.exact.len(), |i| {
             let exact = &self.exact[i];
             let hits = view
                 .search_with(&self.queries[i * self.dim..][..self.dim], 10, &probe, Keep::All)
                 .unwrap_or_default();
-            hits.iter().filter(|hit| exact.contains(&hit.row)).count() as f64 / exact.len().max(1) as f64
+            hits.iter().filter(|hit| exact.contains(&hit.row)).count()
         });
-        shares.iter().sum::<f64>() / shares.len().max(1) as f64
+        let wanted: usize = self.exact.iter().map(Vec::len).sum();
+        found.iter().sum::<usize>() as f64 / wanted.max(1) as f64
     }
 }
 

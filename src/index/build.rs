@@ -4,7 +4,7 @@ use super::IndexKind;
 use super::changes::BEAM;
 use super::lists::Metric;
 use super::scale::{RowScales, Scales};
-use super::trq::{self, Size};
+use super::trq;
 use super::view::header;
 use crate::kernels::f16;
 use crate::quant::{
@@ -27,7 +27,8 @@ pub struct IndexParams {
     /// Bytes a row, all in: code and scale; of inverted lists also row numbers, padding, and each row's share of
     /// centroids and rotations. Flat rows ignore it.
     pub bytes: usize,
-    /// What rows are compared by. Anything but the cosine needs [`IndexKind::Trq`].
+    /// What rows are compared by. Anything but the cosine needs [`IndexKind::Trq`], and then lengths count: rows ten thousand times
+    /// as far from zero as from one another, or one row a million times as long as the others, leave codes little to tell.
     pub metric: Metric,
     /// Fixes every choice; the same input and seed give the same bytes on any number of threads.
     pub seed: u64,
@@ -158,10 +159,13 @@ pub fn build_from(
     let vectors = unit_rows(vectors, dim)?;
     let others = if own { Vec::new() } else { unit_rows(training, dim)? };
     let training = if own { &vectors } else { &others };
+    let equal = n > 1 && vectors.chunks_exact(dim).all(|x| x == &vectors[..dim]);
     let built = match params.kind {
         IndexKind::Flat => flat(&vectors, dim, None),
-        IndexKind::Trq => match Size::fit(n, dim, params.bytes) {
-            Ok(size) => trq::build(params, size, [training, &vectors], dim, progress)?,
+        // Codes could tell nothing that is added later from them.
+        _ if equal => flat(&vectors, dim, Some(format!("all {n} rows are equal: kept flat"))),
+        IndexKind::Trq => match trq::build_within(params, [training, &vectors], dim, progress)? {
+            Ok(built) => built,
             Err(note) => flat(&vectors, dim, Some(note + ": kept flat")),
         },
         IndexKind::Pq | IndexKind::Rq | IndexKind::Opq => {
@@ -187,12 +191,11 @@ fn by_other_metric(
     if kind != IndexKind::Trq {
         return Err(BuildIndexError::Metric { kind, metric });
     }
-    let n = vectors.len() / dim;
     if let Some(at) = vectors.iter().position(|v| !v.is_finite()) {
         return Err(BuildIndexError::Vector { row: at / dim });
     }
-    let size = Size::fit(n, dim, params.bytes).map_err(|reason| BuildIndexError::Size { reason })?;
-    let built = trq::build(params, size, [training, vectors], dim, progress)?;
+    let built = trq::build_within(params, [training, vectors], dim, progress)?
+        .map_err(|reason| BuildIndexError::Size { reason })?;
     progress(1.0);
     Ok(built)
 }
@@ -226,7 +229,7 @@ fn flat(vectors: &[f32], dim: usize, note: Option<String>) -> BuiltIndex {
 
 /// Size of the quantizer to train.
 #[derive(Debug, PartialEq)]
-struct Plan {
+pub(super) struct Plan {
     kind: IndexKind,
     m: usize,
     k: usize,
@@ -235,7 +238,7 @@ struct Plan {
 
 impl Plan {
     /// The largest codebooks that pay for `n` rows and that `trained` can fill, or why none do.
-    fn choose(params: &IndexParams, trained: usize, n: usize, dim: usize) -> Result<Self, String> {
+    pub fn choose(params: &IndexParams, trained: usize, n: usize, dim: usize) -> Result<Self, String> {
         let kind = params.kind;
         // The last byte of a row is its scale.
         let m = if kind != IndexKind::Rq { (params.bytes - 1).min(dim) } else { params.bytes - 1 };
@@ -262,7 +265,8 @@ impl Plan {
         Ok(Self { kind, m, k, note: (!notes.is_empty()).then(|| notes.join("; ")) })
     }
 
-    fn build(
+    /// Trains on the first and encodes the second of unit rows `[n, dim]`.
+    pub fn build(
         self,
         seed: u64,
         [training, vectors]: [&[f32]; 2],

@@ -62,6 +62,16 @@ impl Size {
         (lists, (rows / (dim * (dim + 4))).clamp(1, lists / 16))
     }
 
+    /// Parts of codes that choose among kept vectors.
+    fn kept_parts(dim: usize) -> usize {
+        dim.div_ceil(4).max(dim.min(LEAST_PARTS)).min(512)
+    }
+
+    /// Bytes of code where vectors are kept.
+    pub fn kept_code(dim: usize) -> usize {
+        Self::kept_parts(dim) + 2 * dim
+    }
+
     /// Bytes a row beside a code of so many: row numbers, padding, and its share of the tables.
     pub fn beside(rows: usize, dim: usize, code: f64) -> f64 {
         let (lists, cells) = Self::counts(rows, dim);
@@ -78,7 +88,7 @@ impl Size {
         let halves = |m| of(m, Levels::Two);
         // Where vectors are kept the codes only choose among rows: of many components a part for four does, and takes less time
         // to scan; few parts would tell too little.
-        let kept = of(dim.div_ceil(4).max(dim.min(LEAST_PARTS)).min(512), Levels::Kept);
+        let kept = of(Self::kept_parts(dim), Levels::Kept);
         if kept.bytes <= budget {
             return Some(kept);
         }
@@ -112,6 +122,31 @@ impl Size {
         let tables = lists * dim * 6 + lists * 4 + cells * rotation + dim * (64 + 512 + 4);
         self.bytes = ids / 8.0 + block_row + tail as f64 + (padding + tables as f64) / n;
         self
+    }
+}
+
+/// As [`build`], of the most accurate size that `params.bytes` a row allow, or why there is none.
+pub(super) fn build_within(
+    params: &IndexParams,
+    vectors: [&[f32]; 2],
+    dim: usize,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Result<BuiltIndex, String>, BuildIndexError> {
+    let rows = vectors[1].len() / dim;
+    let mut size = match Size::fit(rows, dim, params.bytes) {
+        Ok(size) => size,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    loop {
+        let built = build(params, size, vectors, dim, progress)?;
+        if built.bytes_per_vector <= params.bytes {
+            return Ok(Ok(built));
+        }
+        // Blocks of a list are padded by half a block on average, but where lists are few it may be nearly a whole one.
+        match Size::fit(rows, dim, size.bytes.ceil() as usize - 1) {
+            Ok(smaller) => size = smaller,
+            Err(_) => return Ok(Ok(built)),
+        }
     }
 }
 

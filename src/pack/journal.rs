@@ -135,25 +135,7 @@ impl Journal {
 
     fn open_for(path: &Path, owner: &Owner) -> Result<(Self, Recovered), JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        let mut locked = try_lock(&file);
-        // A child that this process just started holds its parent's files, and so the lock, until it runs its own program.
-        for _ in 0..LOCK_TRIES {
-            if !matches!(locked, Err(TryLockError::WouldBlock)) {
-                break;
-            }
-            thread::sleep(LOCK_WAIT);
-            locked = try_lock(&file);
-        }
-        match locked {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(JournalError::InUse { path: path.to_owned() });
-            }
-            // Where locks are not supported the caller alone must see to it.
-            Err(TryLockError::Error(_)) => {}
-        }
+        let mut file = locked(path)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(io)?;
         let mut journal = Self { path: path.to_owned(), file, end: HEADER_LEN as u64 };
@@ -210,6 +192,11 @@ impl Journal {
         }
     }
 
+    /// Whether its file is still the one with its name: what is written to another is lost.
+    pub fn is_in_place(&self) -> bool {
+        is_at(&self.file, &self.path)
+    }
+
     /// Bytes of the file.
     pub fn len(&self) -> u64 {
         self.end
@@ -233,6 +220,39 @@ impl Journal {
 /// Times and pauses after which a journal that is locked counts as in use: a tenth of a second.
 const LOCK_TRIES: usize = 20;
 const LOCK_WAIT: Duration = Duration::from_millis(5);
+
+/// The file at `path`, begun if there is none, locked.
+fn locked(path: &Path) -> Result<File, JournalError> {
+    let io = |source| JournalError::Io { path: path.to_owned(), source };
+    // A child that this process just started holds its parent's files, and so the lock, until it runs its own program.
+    for _ in 0..LOCK_TRIES {
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        match try_lock(&file) {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
+            // Who held the lock may have removed the file, and another begun one, since this one was opened.
+            Ok(()) if !is_at(&file, path) => {}
+            // Where locks are not supported the caller alone must see to it.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
+    Err(JournalError::InUse { path: path.to_owned() })
+}
+
+/// Whether `file` is what `path` names.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let of = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    let (open, named) = (file.metadata().map(of), std::fs::metadata(path).map(of));
+    open.is_ok_and(|open| named.is_ok_and(|named| open == named))
+}
+
+/// Elsewhere a file that is open is not removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
 
 /// As [`File::try_lock`], which the standard library has on Linux but not on Android.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -362,6 +382,38 @@ mod tests {
         assert_eq!(journal.len(), std::fs::metadata(&path).unwrap().len());
         journal.remove().unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn who_waits_for_a_journal_writes_to_the_one_that_is_there_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let (holder, _) = open(&path).unwrap();
+        let (started, wait) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn({
+            let path = path.clone();
+            move || {
+                started.send(()).unwrap();
+                // On a busy machine it may take longer than is waited for.
+                let (mut journal, found) =
+                    std::iter::repeat_with(|| open(&path)).find_map(Result::ok).unwrap();
+                journal.append(b"waiter").unwrap();
+                found.records
+            }
+        });
+        wait.recv().unwrap();
+        std::thread::sleep(LOCK_WAIT * 2);
+        // As compacting does, and another writer right after it.
+        let other = folder.path().join("other");
+        let (mut journal, _) = open(&other).unwrap();
+        journal.append(b"other").unwrap();
+        drop(journal);
+        assert!(holder.is_in_place());
+        std::fs::rename(&other, &path).unwrap();
+        assert!(!holder.is_in_place());
+        drop(holder);
+        assert_eq!(waiter.join().unwrap(), [b"other"]);
+        assert_eq!(open(&path).unwrap().1.records, [&b"other"[..], b"waiter"]);
     }
 
     #[test]

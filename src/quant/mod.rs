@@ -67,6 +67,14 @@ pub enum TrainError {
         /// Most for this quantizer and dimension.
         max: usize,
     },
+    /// Too few or many parts.
+    #[error("vectors in {parts} parts; expected 1 to {max}")]
+    Parts {
+        /// Parts asked for.
+        parts: usize,
+        /// Most for this dimension.
+        max: usize,
+    },
     /// More lists or cells than the format holds, or more cells than lists.
     #[error("{lists} lists in {cells} cells; expected 1 to 65536 lists in at most as many cells")]
     Lists {
@@ -98,6 +106,9 @@ pub enum OpenQuantizerError {
         /// Centroids.
         k: u32,
     },
+    /// A middle or unit of kept vectors that no builder writes.
+    #[error("the quantizer's kept vectors have an impossible middle or unit")]
+    Kept,
 }
 
 fn check_training(vectors: &[f32], dim: usize, k: usize) -> Result<(), TrainError> {

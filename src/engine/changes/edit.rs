@@ -235,7 +235,7 @@ impl Editable {
             *writer = Writer::Open(journal);
         }
         // Asked under the journal's lock, which whoever compacts holds until a new pack is in place.
-        if !pack.is_at(&self.pack_path) || !Journal::path_beside(&self.pack_path).exists() {
+        if !pack.is_at(&self.pack_path) || matches!(writer, Writer::Open(journal) if !journal.is_in_place()) {
             *writer = Writer::Replaced;
         }
         match writer {

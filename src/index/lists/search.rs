@@ -13,6 +13,8 @@ use crate::quant::Levels;
 const CHUNK: usize = 16;
 /// Bound of integer costs: sums of two stay within i32.
 const FAR: f32 = 1e9;
+/// Bound of a query's components that are multiplied with half floats: sums of 8,192 stay within f32.
+const FAR_QUERY: f32 = 1e29;
 
 /// How far a search goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,20 +108,20 @@ struct Probed {
 }
 
 impl Lists<'_> {
-    /// A query as vectors that are kept are compared with it, and its product with their middle; empty where none are.
-    fn kept_query(&self, query: &[f32]) -> (Vec<f32>, f32) {
+    /// A query as vectors that are kept are compared with it, in their units, and its product with their middle; empty where
+    /// none are.
+    fn kept_query(&self, query: &[f32]) -> (Vec<f32>, f64) {
         if self.trq.levels() != Levels::Kept {
             return (Vec::new(), 0.0);
         }
         let (unit, middle) = (self.trq.kept_unit(), self.trq.middle());
         // However small the unit, sums stay finite.
-        let scaled = query.iter().map(|q| (q / unit).clamp(-FAR, FAR));
         if self.metric == Metric::Ip {
-            let scaled: Vec<f32> = scaled.collect();
-            let common = scaled.iter().zip(middle).map(|(q, m)| q * m).sum();
+            let scaled: Vec<f32> = query.iter().map(|q| (q / unit).clamp(-FAR_QUERY, FAR_QUERY)).collect();
+            let common = scaled.iter().zip(middle).map(|(&q, m)| f64::from(q) * f64::from(m)).sum();
             return (scaled, common);
         }
-        (scaled.zip(middle).map(|(q, m)| q - m).collect(), 0.0)
+        (query.iter().zip(middle).map(|(q, m)| (q / unit - m).clamp(-FAR, FAR)).collect(), 0.0)
     }
 
     /// The `k` rows best for a query that has been checked, best first, equal ones by list and row.
@@ -178,7 +180,7 @@ struct Search<'s, 'a> {
     /// What is compared with codes in each probed list, `[probed, d]`.
     targets: Vec<f32>,
     /// Where vectors are kept, what they are compared with, `[d]`, and what all products of the query have in common.
-    kept: (Vec<f32>, f32),
+    kept: (Vec<f32>, f64),
     candidates: Candidates,
     /// Width of a step of the integer costs, set by the first list.
     step: Option<f32>,
@@ -407,6 +409,9 @@ impl<'s, 'a> Search<'s, 'a> {
             let score = match self.lists.metric {
                 Metric::Cosine => 1.0 - (cost * unit * unit + self.lists.error) / 2.0,
                 Metric::L2 => -cost * unit * unit,
+                Metric::Ip if trq.levels() == Levels::Kept => {
+                    ((self.kept.1 - f64::from(cost)) * f64::from(unit) * f64::from(unit)) as f32
+                }
                 Metric::Ip => -cost * unit * unit,
             };
             Some(Hit { row: self.row(list, at), score })
@@ -436,14 +441,14 @@ impl<'s, 'a> Search<'s, 'a> {
         }
     }
 
-    /// Costs by the vectors themselves.
+    /// Costs by the vectors themselves; of inner products without what all have in common.
     fn compare_kept(&self, scored: &mut [Scored]) {
         let kept = |s: &Scored| self.probed.get(s.1 as usize).map(|probed| self.rest(probed.list, s.2));
         scored.iter().filter_map(kept).for_each(|row| kernels::prefetch(row, row.len()));
         for s in scored {
             let Some(row) = kept(s) else { continue };
             s.0 = match self.lists.metric {
-                Metric::Ip => -(self.kept.1 + kernels::dot_f16(&self.kept.0, row)),
+                Metric::Ip => -kernels::dot_f16(&self.kept.0, row),
                 Metric::Cosine | Metric::L2 => rows::l2_f16(&self.kept.0, row),
             };
         }

@@ -219,6 +219,30 @@ fn vectors_kept_are_compared_as_they_are() {
 }
 
 #[test]
+fn vectors_kept_far_from_zero_have_their_scores() {
+    let mut v = rows(ROWS_ALL as usize, 1);
+    v.iter_mut().step_by(DIM).for_each(|v| *v = 1e10);
+    for metric in [Metric::L2, Metric::Ip] {
+        let params = IndexParams { kind: IndexKind::Trq, metric, ..IndexParams::default() };
+        let size = Size { lists: 16, cells: 2, m: 3, levels: Levels::Kept, bytes: 0.0 };
+        let made = crate::index::trq::build(&params, size, [&v, &v], DIM, &mut |_| ()).unwrap();
+        let view = IndexView::open(&made.quantizer, &made.codes).unwrap();
+        for row in [0, 7, 500] {
+            let q = &v[row * DIM..][..DIM];
+            let hits = view.search_with(q, ROWS_ALL as usize, &all(), Keep::All).unwrap();
+            let own = hits.iter().find(|hit| hit.row as usize == row).unwrap().score;
+            match metric {
+                Metric::Ip => assert!((own / 1e20 - 1.0).abs() < 1e-5, "{own}"),
+                Metric::L2 | Metric::Cosine => {
+                    let widest = hits.iter().fold(0.0f32, |w, hit| w.max(-hit.score));
+                    assert!(widest < 1e4 && -own < 1e-3 * widest, "{own} of {widest}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn odd_questions_have_plain_answers() {
     let view = made(0).view();
     let q = query(1);

@@ -33,6 +33,8 @@ pub const TRQ_HEADER_LEN: usize = 32;
 pub const MAX_LISTS: usize = 65_536;
 /// Steps of a component at level 3.
 const STEPS: u8 = 16;
+/// Largest component of the middle of kept vectors, in their units: 2⁹⁹ such units are more than any f32.
+const FARTHEST: f32 = (1 << 30) as f32;
 
 /// How much of a vector is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,10 +133,14 @@ impl<'a> Trq<'a> {
         if expected != found {
             return Err(OpenQuantizerError::Length { expected, found });
         }
+        // Products of a query with the middle stay finite.
         let kept_ok = levels != Levels::Kept
-            || (1e-30..1e30).contains(&trq.kept_unit()) && trq.middle().all(f32::is_finite);
-        if !trq.cell_starts_rise() || !kept_ok {
+            || (1e-30..1e30).contains(&trq.kept_unit()) && trq.middle().all(|m| m.abs() <= FARTHEST);
+        if !trq.cell_starts_rise() {
             return Err(counts);
+        }
+        if !kept_ok {
+            return Err(OpenQuantizerError::Kept);
         }
         Ok(trq)
     }

@@ -223,8 +223,8 @@ fn refuses_bad_training_input() {
     let p = |m, lists, cells| params(lists, cells, m, Levels::Two);
     assert_eq!(refuse(&[0.0; 5], 4, p(2, 1, 0)), TrainError::Shape { values: 5, dim: 4 });
     assert_eq!(refuse(&[f32::NAN], 1, p(1, 1, 0)), TrainError::NotFinite { row: 0 });
-    assert_eq!(refuse(&[0.0; 4], 4, p(0, 1, 0)), TrainError::Bytes { bytes: 0, max: 4 });
-    assert_eq!(refuse(&[0.0; 4], 4, p(5, 1, 0)), TrainError::Bytes { bytes: 5, max: 4 });
+    assert_eq!(refuse(&[0.0; 4], 4, p(0, 1, 0)), TrainError::Parts { parts: 0, max: 4 });
+    assert_eq!(refuse(&[0.0; 4], 4, p(5, 1, 0)), TrainError::Parts { parts: 5, max: 4 });
     assert_eq!(refuse(&[0.0; 4], 4, p(2, 0, 0)), TrainError::Lists { lists: 0, cells: 0 });
     assert_eq!(refuse(&[0.0; 4], 4, p(2, 1, 2)), TrainError::Lists { lists: 1, cells: 2 });
 }
@@ -237,6 +237,7 @@ fn a_single_vector_and_equal_vectors_train() {
         [1.0, 2.0, 3.0, 4.0].repeat(50),
         vec![1e30; 40],
         vec![1e-35; 40],
+        [1e30, 1e-20, 2e-20, 3e-20].repeat(10),
     ] {
         for levels in [Levels::Three, Levels::Kept] {
             let trq = train(&v, 4, params(16, 16, 2, levels));
@@ -247,6 +248,19 @@ fn a_single_vector_and_equal_vectors_train() {
             let norm = kernels::l2(&v[..4], &[0.0; 4]);
             assert!(!norm.is_finite() || kernels::l2(&v[..4], &back) <= 1e-4 * norm + 1e-30, "{back:?}");
         }
+    }
+}
+
+#[test]
+fn an_impossible_middle_of_kept_vectors_is_refused() {
+    let bytes = train(&points(400, 4, 8, 1), 4, params(16, 2, 2, Levels::Kept)).to_bytes();
+    let end = bytes.len();
+    for (at, value) in
+        [(end - 4, 0.0), (end - 4, f32::NAN), (end - 8, 3e38), (end - 20, -2e9), (end - 8, f32::NAN)]
+    {
+        let mut bad = bytes.clone();
+        bad[at..at + 4].copy_from_slice(&f32::to_le_bytes(value));
+        assert_eq!(Trq::from_bytes(&bad).unwrap_err(), OpenQuantizerError::Kept, "{at} {value}");
     }
 }
 

@@ -76,7 +76,7 @@ impl Trq<'static> {
         check_training(vectors, dim, 16)?;
         let max = dim.min(MAX_TABLES);
         if params.m == 0 || params.m > max {
-            return Err(TrainError::Bytes { bytes: params.m, max });
+            return Err(TrainError::Parts { parts: params.m, max });
         }
         let (lists, cells) = (params.lists, params.cells);
         let count = if cells == 0 { 0 } else { params.reflections.min(dim) };
@@ -216,8 +216,11 @@ fn kept_frame(points: &[f32], dim: usize) -> Vec<f32> {
         .chunks_exact(dim)
         .flat_map(|x| x.iter().zip(&middle).map(|(&x, m)| (f64::from(x) - m) as f32))
         .collect();
-    // At least 2⁻⁹⁹, as units are.
-    let unit = f32::from_bits((root_mean_square(&apart).to_bits() & 0x7f80_0000).max(28 << 23));
+    // So large that the middle is a whole number that f32 holds: what is finer was lost in the vectors already.
+    let far = middle.iter().fold(0.0f64, |far, m| far.max(m.abs())) as f32 / (1 << 23) as f32;
+    let unit = root_mean_square(&apart).max(far).to_bits() & 0x7f80_0000;
+    // From 2⁻⁹⁹ to 2⁹⁹, as units are.
+    let unit = f32::from_bits(unit.clamp(28 << 23, 226 << 23));
     middle.iter().map(|m| (m / f64::from(unit)).round() as f32).chain([unit]).collect()
 }
 
