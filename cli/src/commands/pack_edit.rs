@@ -21,7 +21,7 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
     }
     let engine = super::open(&args.pack)?;
     let bar = progress::bar("adding", rows.len() as u64);
-    let before = engine.products();
+    let mut replaced = 0;
     for (at, row) in rows.iter().enumerate() {
         let line = || format!("{}: line {}; {at} of {} products were added", file(), row.line, rows.len());
         let pictures = pictures(row, &args.images, &engine).with_context(line)?;
@@ -32,13 +32,13 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
             pictures: &frames,
             ..NewProduct::default()
         };
+        let there = engine.product_of(&row.id).with_context(line)?.is_some();
         engine.add(&product).with_context(line)?;
+        replaced += usize::from(there);
         bar.inc(1);
     }
     bar.finish_and_clear();
     let journal = journal_bytes(&args.pack);
-    // One that takes another's place leaves as many as there were.
-    let replaced = before as usize + rows.len() - engine.products() as usize;
     if json {
         return output::print(&json!({
             "pack": output::path(&args.pack),
