@@ -348,6 +348,19 @@ mod tests {
     }
 
     #[test]
+    fn more_bytes_allowed_are_not_taken_where_fewer_find_enough() {
+        // So few rows that the tables of lists cost more than their codes.
+        let v = rows(4200, 96);
+        let ask = |bytes| {
+            let choice = choose(&v, 96, &Wanted { bytes: Some(bytes), recall: Some(0.3) }, 1).unwrap();
+            let built = super::super::build(&choice.params, &v, 96, &mut |_| ()).unwrap();
+            (built.quantizer.len() + built.codes.len(), choice.reason)
+        };
+        let (few, many) = (ask(20), ask(90));
+        assert!(many.0 <= few.0, "{few:?} / {many:?}");
+    }
+
+    #[test]
     fn neither_the_order_of_rows_nor_their_length_counts() {
         // Five views a product, each different in components of its own, and lengths whose squares f32 does not hold.
         let mut v = rows(9000, 16);

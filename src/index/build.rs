@@ -400,6 +400,18 @@ mod tests {
     }
 
     #[test]
+    fn rows_that_are_all_equal_stay_flat() {
+        let rows = [0.6f32, 0.8, 0.0, 0.1].repeat(5000);
+        for kind in [IndexKind::Pq, IndexKind::Opq, IndexKind::Rq, IndexKind::Trq] {
+            let built = build(&params(kind, 20), &rows, 4, &mut |_| ()).unwrap();
+            assert_eq!(
+                (built.kind, built.note.unwrap().as_str()),
+                (IndexKind::Flat, "all 5000 rows are equal: kept flat")
+            );
+        }
+    }
+
+    #[test]
     fn refuses_bad_input() {
         let refuse = |kind, bytes, v: &[f32], d| build(&params(kind, bytes), v, d, &mut |_| ()).unwrap_err();
         use IndexKind::{Flat, Pq};

@@ -238,4 +238,26 @@ mod tests {
             assert_eq!(built.kind, IndexKind::Trq);
         }
     }
+
+    #[test]
+    fn what_is_built_takes_no_more_than_was_asked_for() {
+        // 16 lists of 257 rows: the last block of each is nearly empty.
+        let mut state = 1u64;
+        let mut next = move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+        };
+        let centres: Vec<f32> = (0..16 * 64).map(|_| next()).collect();
+        let rows: Vec<f32> =
+            (0..16 * 257 * 64).map(|i| centres[i / 64 % 16 * 64 + i % 64] + 0.02 * next()).collect();
+        let mut fewer = 0;
+        for bytes in [40, 45, 50, 55] {
+            let counted = Size::fit(16 * 257, 64, bytes).unwrap();
+            let params = IndexParams { kind: IndexKind::Trq, bytes, ..IndexParams::default() };
+            let built = super::super::build(&params, &rows, 64, &mut |_| ()).unwrap();
+            assert!(built.bytes_per_vector <= bytes, "{} of {bytes}", built.bytes_per_vector);
+            fewer += usize::from(built.params["parts"] != counted.m.to_string());
+        }
+        assert!(fewer > 0, "no size was one too large at first");
+    }
 }
