@@ -79,10 +79,8 @@ impl VectorSet {
 
     /// The `k` nearest rows of each of the first queries, by comparing with every row: `[queries]` lists, best first.
     pub fn exact(&self, metric: Metric, queries: usize, k: usize) -> Vec<Vec<u32>> {
-        // Of f64: squares of large finite f32 would overflow.
-        let length = |x: &[f32]| x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let lengths: Vec<f64> = match metric {
-            Metric::Cosine => self.base.par_chunks_exact(self.dim).map(length).collect(),
+            Metric::Cosine => self.base.par_chunks_exact(self.dim).map(kernels::length).collect(),
             Metric::L2 | Metric::Ip => Vec::new(),
         };
         let score = |query: &[f32], row: usize| {
@@ -96,7 +94,8 @@ impl VectorSet {
             }
         };
         let unit = |query: &[f32]| -> Vec<f32> {
-            let by = if metric == Metric::Cosine { length(query).max(f64::MIN_POSITIVE) } else { 1.0 };
+            let by =
+                if metric == Metric::Cosine { kernels::length(query).max(f64::MIN_POSITIVE) } else { 1.0 };
             query.iter().map(|&v| (f64::from(v) / by) as f32).collect()
         };
         let queries: Vec<Vec<f32>> = self.queries(queries).map(unit).collect();

@@ -89,7 +89,7 @@ pub fn choose(vectors: &[f32], dim: usize, wanted: &Wanted, seed: u64) -> Result
         };
     };
     // Bytes of lists are counted all in, of other kinds those of a row's own code.
-    let mut rungs: Vec<(Option<usize>, usize)> = trial.rungs();
+    let mut rungs = trial.rungs();
     if let Some(most) = wanted.bytes {
         rungs.retain(|&(_, code)| code < most);
         // Lists that take more are left out there.
@@ -221,13 +221,11 @@ impl Trial {
     fn rungs(&self) -> Vec<(Option<usize>, usize)> {
         let codes = RUNGS.iter().map(|&share| self.dim as f64 * share as f64 / 32.0);
         let kept = Size::kept_code(self.dim) as f64;
-        let mut codes: Vec<f64> = codes.filter(|&code| code < kept).chain([kept]).collect();
-        codes.dedup();
         let rung = |code: f64| {
             let lists = (Size::beside(self.n, self.dim, code) + code).ceil() as usize;
             (Some(lists), (code.ceil() as usize + 1).max(2))
         };
-        codes.into_iter().map(rung).collect()
+        codes.filter(|&code| code < kept).chain([kept]).map(rung).collect()
     }
 
     /// What lists find at so many bytes a row all in, and the other kinds at so many of code.

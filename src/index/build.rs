@@ -159,14 +159,15 @@ pub fn build_from(
     let vectors = unit_rows(vectors, dim)?;
     let others = if own { Vec::new() } else { unit_rows(training, dim)? };
     let training = if own { &vectors } else { &others };
-    let equal = n > 1 && vectors.chunks_exact(dim).all(|x| x == &vectors[..dim]);
     let built = match params.kind {
         IndexKind::Flat => flat(&vectors, dim, None),
         // Codes could tell nothing that is added later from them.
-        _ if equal => flat(&vectors, dim, Some(format!("all {n} rows are equal: kept flat"))),
-        IndexKind::Trq => match trq::build_within(params, [training, &vectors], dim, progress)? {
-            Ok(built) => built,
-            Err(note) => flat(&vectors, dim, Some(note + ": kept flat")),
+        _ if n > 1 && vectors.chunks_exact(dim).all(|x| x == &vectors[..dim]) => {
+            flat(&vectors, dim, Some(format!("all {n} rows are equal: kept flat")))
+        }
+        IndexKind::Trq => match trq::build_within(params, [training, &vectors], dim, progress) {
+            Err(BuildIndexError::Size { reason }) => flat(&vectors, dim, Some(reason + ": kept flat")),
+            built => built?,
         },
         IndexKind::Pq | IndexKind::Rq | IndexKind::Opq => {
             match Plan::choose(params, training.len() / dim, n, dim) {
@@ -194,16 +195,14 @@ fn by_other_metric(
     if let Some(at) = vectors.iter().position(|v| !v.is_finite()) {
         return Err(BuildIndexError::Vector { row: at / dim });
     }
-    let built = trq::build_within(params, [training, vectors], dim, progress)?
-        .map_err(|reason| BuildIndexError::Size { reason })?;
+    let built = trq::build_within(params, [training, vectors], dim, progress)?;
     progress(1.0);
     Ok(built)
 }
 
 /// The length of a row, if it has a direction.
 pub(super) fn length(x: &[f32], row: usize) -> Result<f64, BuildIndexError> {
-    // f64: squares of large finite f32 would overflow.
-    let norm = x.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let norm = crate::kernels::length(x);
     if norm.is_finite() && norm >= 1e-12 { Ok(norm) } else { Err(BuildIndexError::Vector { row }) }
 }
 

@@ -195,8 +195,7 @@ pub(super) fn check(query: &[f32], dim: usize) -> Result<(), SearchError> {
 /// A checked vector, scaled to length 1.
 pub(super) fn unit(query: &[f32], dim: usize) -> Result<Vec<f32>, SearchError> {
     check(query, dim)?;
-    // f64: squares of large finite f32 would overflow.
-    let norm = query.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+    let norm = crate::kernels::length(query);
     if norm < 1e-12 {
         return Err(SearchError::Zero);
     }

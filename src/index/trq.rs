@@ -125,27 +125,24 @@ impl Size {
     }
 }
 
-/// As [`build`], of the most accurate size that `params.bytes` a row allow, or why there is none.
+/// As [`build`], of the most accurate size that `params.bytes` a row allow; [`BuildIndexError::Size`] if there is none.
 pub(super) fn build_within(
     params: &IndexParams,
     vectors: [&[f32]; 2],
     dim: usize,
     progress: &mut dyn FnMut(f32),
-) -> Result<Result<BuiltIndex, String>, BuildIndexError> {
+) -> Result<BuiltIndex, BuildIndexError> {
     let rows = vectors[1].len() / dim;
-    let mut size = match Size::fit(rows, dim, params.bytes) {
-        Ok(size) => size,
-        Err(reason) => return Ok(Err(reason)),
-    };
+    let mut size = Size::fit(rows, dim, params.bytes).map_err(|reason| BuildIndexError::Size { reason })?;
     loop {
         let built = build(params, size, vectors, dim, progress)?;
         if built.bytes_per_vector <= params.bytes {
-            return Ok(Ok(built));
+            return Ok(built);
         }
         // Blocks of a list are padded by half a block on average, but where lists are few it may be nearly a whole one.
         match Size::fit(rows, dim, size.bytes.ceil() as usize - 1) {
             Ok(smaller) => size = smaller,
-            Err(_) => return Ok(Ok(built)),
+            Err(_) => return Ok(built),
         }
     }
 }

@@ -90,6 +90,11 @@ impl Kernels {
     }
 }
 
+/// Length of a vector. Of f64: squares of large finite f32 would overflow.
+pub fn length(x: &[f32]) -> f64 {
+    x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>().sqrt()
+}
+
 /// Inner product over the shorter length.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     (Kernels::of(Isa::Auto).dot)(a, b)

@@ -87,8 +87,7 @@ impl CellCodes {
 }
 
 fn length(cell: &[f32]) -> f32 {
-    let length = cell.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
-    length.min(f64::from(f32::MAX)) as f32
+    crate::kernels::length(cell).min(f64::from(f32::MAX)) as f32
 }
 
 /// What brings a cell's largest number to `most`; 0 for a cell of zeros.

@@ -32,7 +32,7 @@ pub fn add(args: &AddArgs, json: bool) -> Result<()> {
             pictures: &frames,
             ..NewProduct::default()
         };
-        let there = engine.product_of(&row.id).with_context(line)?.is_some();
+        let there = args.replace && engine.product_of(&row.id).with_context(line)?.is_some();
         engine.add(&product).with_context(line)?;
         replaced += usize::from(there);
         bar.inc(1);

@@ -55,7 +55,7 @@ impl Trq<'_> {
             trq: self,
             coarse: (coarse, norms),
             parts: parts.collect(),
-            steps: if self.levels == Levels::Three { floats(self.table(Table::Steps)) } else { Vec::new() },
+            steps: floats(self.table(Table::Steps)),
             tried: 1,
         }
     }
@@ -97,18 +97,13 @@ impl TrqEncoder<'_> {
 
     /// List and code of one vector.
     pub fn one(&self, x: &[f32]) -> (u32, Vec<u8>) {
-        let mut coded = self.residuals(x).into_iter().map(|(list, y)| {
+        let coded = self.residuals(x).into_iter().map(|(list, y)| {
             let code = self.code(&y);
-            (list, y, code)
+            // Of one list there is nothing to choose.
+            let error = if self.tried == 1 { 0.0 } else { kernels::l2(&y, &self.trq.decode_turned(&code)) };
+            (error, list, code)
         });
-        let (list, mut code) = if self.tried == 1 {
-            coded.next().map(|(list, _, code)| (list, code))
-        } else {
-            let error = |y: &[f32], code: &[u8]| kernels::l2(y, &self.trq.decode_turned(code));
-            let with_error = coded.map(|(list, y, code)| (error(&y, &code), list, code));
-            with_error.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, list, code)| (list, code))
-        }
-        .unwrap_or_default();
+        let (_, list, mut code) = coded.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
         if self.trq.levels == Levels::Kept {
             let unit = self.trq.kept_unit();
             let kept: Vec<f32> = x.iter().zip(self.trq.middle()).map(|(x, m)| x / unit - m).collect();

@@ -90,8 +90,9 @@ enum Table {
     Rotations,
     Parents,
     Members,
-    /// Of level 3, or where vectors are kept their middle and unit.
     Steps,
+    /// Middle and unit of vectors that are kept.
+    Kept,
 }
 
 impl<'a> Trq<'a> {
@@ -133,13 +134,12 @@ impl<'a> Trq<'a> {
         if expected != found {
             return Err(OpenQuantizerError::Length { expected, found });
         }
-        // Products of a query with the middle stay finite.
-        let kept_ok = levels != Levels::Kept
-            || (1e-30..1e30).contains(&trq.kept_unit()) && trq.middle().all(|m| m.abs() <= FARTHEST);
         if !trq.cell_starts_rise() {
             return Err(counts);
         }
-        if !kept_ok {
+        // Products of a query with the middle stay finite.
+        let near = |m: f32| m.abs() <= FARTHEST;
+        if levels == Levels::Kept && !((1e-30..1e30).contains(&trq.kept_unit()) && trq.middle().all(near)) {
             return Err(OpenQuantizerError::Kept);
         }
         Ok(trq)
@@ -151,7 +151,7 @@ impl<'a> Trq<'a> {
     }
 
     /// End of each table, counted from the start of the header.
-    fn ends(&self) -> [u64; 7] {
+    fn ends(&self) -> [u64; 8] {
         let [d, lists, cells] = [self.dim, self.lists, self.cells].map(|v| v as u64);
         let rotations = cells * self.rotation_len() as u64;
         let lens = [
@@ -161,11 +161,8 @@ impl<'a> Trq<'a> {
             rotations,
             16 * d * 4,
             if self.levels >= Levels::Two { 256 * d * 2 } else { 0 },
-            match self.levels {
-                Levels::One | Levels::Two => 0,
-                Levels::Three => d * 4,
-                Levels::Kept => (d + 1) * 4,
-            },
+            if self.levels == Levels::Three { d * 4 } else { 0 },
+            if self.levels == Levels::Kept { (d + 1) * 4 } else { 0 },
         ];
         let mut end = TRQ_HEADER_LEN as u64;
         lens.map(|len| {
@@ -312,13 +309,13 @@ impl<'a> Trq<'a> {
 
     /// What components are divided by where vectors are kept.
     pub fn kept_unit(&self) -> f32 {
-        let table = self.table(Table::Steps).as_chunks::<4>().0;
+        let table = self.table(Table::Kept).as_chunks::<4>().0;
         table.get(self.dim).map_or(1.0, |b| f32::from_le_bytes(*b))
     }
 
     /// The middle of the vectors where they are kept, in units of [`kept_unit`](Self::kept_unit), `[d]`.
     pub fn middle(&self) -> impl Iterator<Item = f32> + '_ {
-        self.table(Table::Steps).as_chunks::<4>().0.iter().take(self.dim).map(|b| f32::from_le_bytes(*b))
+        self.table(Table::Kept).as_chunks::<4>().0.iter().take(self.dim).map(|b| f32::from_le_bytes(*b))
     }
 
     /// The vector of which [`TrqEncoder::residuals`] left `y` in a list, `[d]`.
@@ -341,9 +338,6 @@ impl<'a> Trq<'a> {
     /// What a code stands for before it is turned back and the centroid is added, `[d]`.
     fn decode_turned(&self, code: &[u8]) -> Vec<f32> {
         let mut y = self.decode_parts(code);
-        if self.levels != Levels::Three {
-            return y;
-        }
         let steps = self.table(Table::Steps).as_chunks::<4>().0;
         for (i, (y, step)) in y.iter_mut().zip(steps).enumerate() {
             let level = code.get(self.m + i).copied().unwrap_or_default();
